@@ -1,0 +1,112 @@
+"""The element types, and NumPy's rules for what comes out when they meet.
+
+A dtype is known by its name, so that a graph can be built where the package that stores ``bfloat16`` is not imported.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from graphc.core.errors import DTypeError
+
+DType: TypeAlias = str
+"""The name of an element type, one of :data:`DTYPES`."""
+
+FLOATS: Final = ("float16", "bfloat16", "float32", "float64")
+SIGNED: Final = ("int8", "int16", "int32", "int64")
+UNSIGNED: Final = ("uint8", "uint16", "uint32", "uint64")
+DTYPES: Final = ("bool", *SIGNED, *UNSIGNED, *FLOATS)
+
+_SHORT: Final = {"bool": "bool", "bfloat16": "bf16"}
+
+
+def canonical(dtype: Any) -> DType:
+    """The name of ``dtype``, which may be a name, a NumPy dtype or a scalar type. Raises :class:`DTypeError`."""
+    if isinstance(dtype, str) and dtype in DTYPES:
+        return dtype
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if name not in DTYPES:
+        raise DTypeError(f"there is no dtype {name!r}", fits=", ".join(DTYPES))
+    return name
+
+
+@functools.cache
+def numpy_dtype(dtype: DType) -> np.dtype[Any]:
+    """The NumPy dtype of this name; ``bfloat16`` comes from the package ml_dtypes."""
+    if dtype == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(dtype)
+
+
+def short(dtype: DType) -> str:
+    """A name of three or four letters, as listings show it: ``float32`` is ``f32``."""
+    return _SHORT.get(dtype) or dtype.replace("float", "f").replace("int", "i").replace("ui", "u")
+
+
+def is_float(dtype: DType) -> bool:
+    """Whether a tensor of this dtype can carry a gradient."""
+    return dtype in FLOATS
+
+
+def is_integer(dtype: DType) -> bool:
+    """Whether this is a signed or unsigned integer (``bool`` is neither)."""
+    return dtype in SIGNED or dtype in UNSIGNED
+
+
+@functools.cache
+def itemsize(dtype: DType) -> int:
+    """Bytes an element."""
+    return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
+
+
+@functools.cache
+def promote(a: DType, b: DType) -> DType:
+    """The dtype that holds both, by NumPy's table; ``bfloat16`` meets every other float in ``float32`` or wider."""
+    if a == b:
+        return a
+    if "bfloat16" in (a, b):
+        return _promote_bfloat16(b if a == "bfloat16" else a)
+    return np.promote_types(a, b).name
+
+
+def _promote_bfloat16(other: DType) -> DType:
+    if other in ("bool", "int8", "uint8"):
+        return "bfloat16"
+    return promote("float32", other)
+
+
+@functools.cache
+def floating(dtype: DType) -> DType:
+    """The float in which NumPy computes ``exp`` of this dtype: ``int8`` in ``float16``, ``int64`` in ``float64``."""
+    if is_float(dtype):
+        return dtype
+    return {1: "float16", 2: "float32"}.get(itemsize(dtype), "float64")
+
+
+def accumulator(dtype: DType) -> DType:
+    """The dtype in which NumPy sums: 64 bits for bool and integers, a float itself."""
+    if is_float(dtype):
+        return dtype
+    return "uint64" if dtype in UNSIGNED else "int64"
+
+
+def averaging(dtype: DType) -> DType:
+    """The dtype of a mean: a float itself, float64 for the others."""
+    return dtype if is_float(dtype) else "float64"
+
+
+def weak(value: bool | int | float, dtype: DType) -> DType:
+    """The dtype of a Python literal beside a tensor of ``dtype``: the tensor's, unless the literal is of a higher kind."""
+    if isinstance(value, bool):
+        return dtype
+    if isinstance(value, int):
+        return "int64" if dtype == "bool" else dtype
+    return dtype if is_float(dtype) else "float64"

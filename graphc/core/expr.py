@@ -1,0 +1,303 @@
+"""Tensors: the nodes of a graph. They are immutable, and building the same expression twice gives the same object."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from graphc.core import dtypes, origin
+from graphc.core.dtypes import DType
+from graphc.core.errors import ArgumentError
+from graphc.core.origin import Origin
+from graphc.core.sizes import Dim, Shape
+from graphc.core.types import TensorType
+
+if TYPE_CHECKING:
+    from graphc.core.op import Op
+
+OPS: Final[dict[str, Op]] = {}
+"""Every operation by its name. The modules of ``graphc.ops`` fill it as they are imported."""
+
+TensorLike: TypeAlias = "Tensor | np.ndarray[Any, Any] | np.generic | bool | int | float | list[Any] | tuple[Any, ...]"
+"""What an operation takes for a tensor: literals are weakly typed, arrays become constants."""
+
+
+class Operators:
+    """Python's operators, each of them the operation of that name. Tensors and rewrite patterns share them."""
+
+    __slots__ = ()
+    __array_ufunc__ = None  # so that ``array * tensor`` comes to __rmul__ and not to NumPy
+
+    def __add__(self, other: Any) -> Any:
+        return OPS["add"](self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return OPS["add"](other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return OPS["subtract"](self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return OPS["subtract"](other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return OPS["multiply"](self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return OPS["multiply"](other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return OPS["divide"](self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return OPS["divide"](other, self)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return OPS["floor_divide"](self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return OPS["floor_divide"](other, self)
+
+    def __mod__(self, other: Any) -> Any:
+        return OPS["mod"](self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return OPS["mod"](other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return OPS["power"](self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return OPS["power"](other, self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return OPS["matmul"](self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return OPS["matmul"](other, self)
+
+    def __neg__(self) -> Any:
+        return OPS["negative"](self)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __abs__(self) -> Any:
+        return OPS["abs"](self)
+
+    def __invert__(self) -> Any:
+        return OPS["logical_not"](self)
+
+    def __and__(self, other: Any) -> Any:
+        return OPS["logical_and"](self, other)
+
+    def __or__(self, other: Any) -> Any:
+        return OPS["logical_or"](self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return OPS["less"](self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return OPS["less_equal"](self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return OPS["greater"](self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return OPS["greater_equal"](self, other)
+
+
+class Tensor(Operators):
+    """A node: an operation applied to tensors, or a leaf. It has a type and no value.
+
+    ``origin`` is the user's line and ``forward``, in a gradient, the forward node that it belongs to; neither they nor
+    ``label`` are part of its identity. ``==`` compares identity; ``gc.equal`` compares values.
+    """
+
+    __slots__ = ("__weakref__", "attrs", "forward", "inputs", "label", "op", "origin", "type")
+    op: Op | None
+    inputs: tuple[Tensor, ...]
+    attrs: tuple[Any, ...]
+    type: TensorType
+    origin: Origin | None
+    forward: Tensor | None
+    label: str | None
+
+    def __init__(self, op: Op | None, inputs: tuple[Tensor, ...], attrs: tuple[Any, ...], type: TensorType) -> None:
+        self.op, self.inputs, self.attrs, self.type = op, inputs, attrs, type
+        self.origin, self.forward = origin.current()
+        self.label = None
+
+    @property
+    def shape(self) -> Shape:
+        """The sizes of the axes: whole numbers, or named sizes."""
+        return self.type.shape
+
+    @property
+    def dtype(self) -> DType:
+        """The name of the element type."""
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        """How many axes."""
+        return len(self.type.shape)
+
+    @property
+    def size(self) -> Dim:
+        """How many elements."""
+        return self.type.size
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The operation's attributes by name, in canonical form."""
+        return dict(zip(self.op.attributes, self.attrs, strict=True)) if self.op else {}
+
+    @property
+    def kind(self) -> str:
+        """What it is in one word: ``operator``, ``input``, ``variable`` or ``constant``."""
+        return "operator"
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802 (NumPy's name)
+        """The axes in reverse order."""
+        return OPS["transpose"](self)
+
+    def named(self, label: str) -> Tensor:
+        """Give the value a name, which drawings, listings and the emitted source use. Returns the same node."""
+        self.label = label
+        return self
+
+    def astype(self, dtype: Any) -> Tensor:
+        """The same values in another dtype."""
+        return OPS["cast"](self, dtype=dtype)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """The same elements in another shape; one size may be -1."""
+        return OPS["reshape"](self, shape=shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """Permute the axes."""
+        return OPS["transpose"](self, axes=(axes[0] if len(axes) == 1 else axes) or None)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Sum over ``axis``."""
+        return OPS["sum"](self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Mean over ``axis``."""
+        return OPS["mean"](self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Largest element over ``axis``."""
+        return OPS["max"](self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Smallest element over ``axis``."""
+        return OPS["min"](self, axis=axis, keepdims=keepdims)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        if isinstance(index, Tensor | np.ndarray | list):
+            return OPS["take"](self, index, axis=0)
+        return OPS["getitem"](self, index=index)
+
+    def __len__(self) -> int:
+        if not self.shape or not isinstance(self.shape[0], int):
+            raise TypeError(f"{self!r} has no length that is known before it has a value")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        raise ArgumentError(
+            f"bool({self!r}): a node of a graph has no value yet", fits="gc.where for a choice, `is` for identity, gc.evaluate for a value"
+        )
+
+    def __repr__(self) -> str:
+        name = self.label or (self.op.name if self.op else self.kind)
+        return f"<{name} {self.type}>"
+
+
+class Input(Tensor):
+    """A leaf whose value comes with each call."""
+
+    __slots__ = ()
+
+    @property
+    def kind(self) -> str:
+        return "input"
+
+
+class Constant(Tensor):
+    """A leaf whose value is part of the graph, as a read-only array."""
+
+    __slots__ = ("value",)
+    value: np.ndarray[Any, Any]
+
+    @property
+    def kind(self) -> str:
+        return "constant"
+
+    @property
+    def uniform(self) -> Any:
+        """The one number that every element is, as a Python scalar, or None when they differ or there are none."""
+        flat = self.value.reshape(-1)
+        if not flat.size or (flat.size > 1 and not (flat == flat[0]).all()):
+            return None
+        return flat[0].item()
+
+    def __repr__(self) -> str:
+        return f"<constant {self.value!r}>" if self.value.size == 1 else super().__repr__()
+
+
+_nodes: WeakValueDictionary[tuple[Any, ...], Tensor] = WeakValueDictionary()
+_interning = threading.Lock()
+
+
+def intern(op: Op, inputs: tuple[Tensor, ...], attrs: tuple[Any, ...], type: TensorType) -> Tensor:
+    """The node of this operation on these inputs: the one that exists, or a new one."""
+    # A node keeps its inputs alive, so their ids stay theirs for as long as the entry exists.
+    key = (op.name, attrs, *map(id, inputs))
+    found = _nodes.get(key)
+    if found is not None:
+        return found
+    with _interning:
+        found = _nodes.get(key)
+        if found is None:
+            _nodes[key] = found = Tensor(op, inputs, attrs, type)
+    return found
+
+
+def constant(value: Any, dtype: Any = None) -> Constant:
+    """A tensor of the graph with this value. Equal arrays of equal dtype are the same node.
+
+    The array is copied. Raises :class:`DTypeError` for a dtype that graphc does not have.
+    """
+    array = np.array(value, dtype=None if dtype is None else dtypes.numpy_dtype(dtypes.canonical(dtype)))
+    name = dtypes.canonical(array.dtype)
+    array.setflags(write=False)
+    content = array.tobytes()
+    if len(content) > 64:
+        import hashlib
+
+        content = hashlib.blake2b(content).digest()
+    key = ("constant", name, array.shape, content)
+    with _interning:
+        found = _nodes.get(key)
+        if found is None:
+            found = Constant(None, (), (), TensorType(name, array.shape))
+            found.value = array
+            _nodes[key] = found
+    assert isinstance(found, Constant)
+    return found
+
+
+def describe(node: Tensor) -> str:
+    """One line of an error message: the type, what it is, and the user's line."""
+    what = f"{node.kind} {node.label!r}" if node.label else (node.op.name if node.op else node.kind)
+    return f"{node.type}   {what}" + (f", {node.origin}" if node.origin else "")

@@ -1,0 +1,323 @@
+"""The op record: everything that graphc knows of one operation, declared once.
+
+A type rule is a function from types to a type. ``@op(...)`` above it makes the record: the rule's name, docstring and
+parameters become the op's (those annotated ``TensorType`` are operands, the others attributes). All the rest of graphc, and the
+tests, read the record.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from graphc.core import dtypes
+from graphc.core.dtypes import DType
+from graphc.core.errors import ArgumentError, DTypeError, GraphcError, ShapeError
+from graphc.core.expr import OPS, Tensor, constant, describe, intern
+from graphc.core.pattern import Pattern
+from graphc.core.sizes import Dim
+from graphc.core.types import TensorType
+
+Partial: TypeAlias = Callable[..., Any] | int | None
+"""A partial derivative ``d(y, *operands, **attributes)``; a number when it is that everywhere; None: not differentiable."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One small legal call, for the tests: the operands' shapes, the attributes, and dtypes of operands that are not floats."""
+
+    shapes: tuple[tuple[int, ...], ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    integers: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Operands that hold indices, and the number that they stay below."""
+
+
+def case(*shapes: tuple[int, ...], integers: Mapping[str, int] | None = None, **attributes: Any) -> Case:
+    """A :class:`Case`, as an op's declaration writes it."""
+    return Case(shapes, attributes, integers or {})
+
+
+@dataclass(eq=False)
+class Op:
+    """One operation. Calling it builds a node; the fields say the rest.
+
+    ========== ======================================================================================================
+    emit       the source of the call, for both backends: ``xp`` is the namespace, ``$x`` an operand or attribute
+    jax        the source for JAX where it differs
+    out        the statement that writes into a buffer ``$out``, where NumPy has one
+    view       the result may share the operand's memory
+    pointwise  element by element, with broadcasting; ``partials`` are its derivatives
+    linear     the operands in which the op is linear
+    promote    the operands that are brought to one dtype; ``compute`` says to which, given what they meet in
+    inplace    the operands whose buffer the result may take; all of them unless it says otherwise, for pointwise ops
+    helper     a NumPy function that the emitted source needs beside it, as source
+    domain     the interval, an operand, in which it is defined and smooth enough to be tested
+    kinks      a condition on the operands under which the derivative is a choice, and ``kink_note`` says which
+    laws       algebraic facts: ``commutative``, ``associative``, ``involution``, ``idempotent``, ``("unit", 1)``...
+    flops      floating-point operations: a number an element of the result, or a function of the node
+    text, tex  how formulas write it; ``binds`` is the precedence, 0 for what needs no parentheses
+    sympy      a SymPy expression in the operands' names, where one exists
+    cases      small legal calls for the tests
+    ulps       what the tests allow between float32 and float64, in units in the last place
+    ========== ======================================================================================================
+    """
+
+    name: str
+    rule: Callable[..., TensorType]
+    operands: tuple[str, ...]
+    variadic: bool
+    attributes: dict[str, Callable[[Any, tuple[TensorType, ...]], Any]]
+    defaults: dict[str, Any]
+    emit: str | Callable[..., str] | None = None
+    jax: str | Callable[..., str] | None = None
+    out: str | None = None
+    view: bool = False
+    pointwise: bool = False
+    partials: tuple[Partial, ...] = ()
+    linear: tuple[str, ...] = ()
+    promote: tuple[str, ...] = ()
+    compute: Callable[[DType], DType] | None = None
+    inplace: tuple[str, ...] | None = None
+    helper: str = ""
+    domain: tuple[tuple[float, float], ...] = ()
+    kinks: Callable[..., Any] | None = None
+    kink_note: str = ""
+    laws: tuple[Any, ...] = ()
+    flops: int | Callable[[Tensor], Dim] = 1
+    text: str = ""
+    tex: str = ""
+    binds: int = 0
+    sympy: str | None = None
+    cases: tuple[Case, ...] = ()
+    ulps: float = 4
+    group: str = ""
+    reverse: Callable[..., tuple[Any, ...]] | None = None
+    expand: Callable[..., Tensor] | None = None
+    zero_gradient: str = ""
+    _types: dict[Any, TensorType] = field(default_factory=dict[Any, TensorType])
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    @property
+    def __doc__(self) -> str | None:  # type: ignore[override]
+        return self.rule.__doc__
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self.rule)
+
+    def vjp(self, rule: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+        """Attach the vector-Jacobian product ``rule(g, y, *operands, **attributes)``: a cotangent (or None) an operand."""
+        self._check_parameters(rule, ("g", "y"))
+        self.reverse = rule
+        return rule
+
+    def decompose(self, rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """Attach the same value in simpler ops, ``rule(*operands, **attributes)``, for targets that have no form of their own."""
+        self._check_parameters(rule, ())
+        self.expand = rule
+        return rule
+
+    def _check_parameters(self, rule: Callable[..., Any], leading: tuple[str, ...]) -> None:
+        given = tuple(inspect.signature(rule).parameters)
+        wanted = (*leading, *self.operands, *self.attributes)
+        if given != wanted:
+            raise TypeError(f"a rule of {self.name} takes ({', '.join(wanted)}), this one takes ({', '.join(given)})")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The node of this operation. Raises a :class:`GraphcError` that describes the call when it does not fit."""
+        operands, attributes = self._split(args, kwargs)
+        if any(isinstance(x, Pattern) for x in operands):
+            return Pattern(self, operands, attributes)
+        try:
+            inputs = self._coerce(operands)
+            return self.apply(inputs, self._canonical(attributes, tuple([x.type for x in inputs])))
+        except GraphcError as error:
+            if error.given:
+                raise
+            raise self._explained(error, operands) from None
+
+    def apply(self, inputs: tuple[Tensor, ...], attrs: tuple[Any, ...]) -> Tensor:
+        """The node on inputs of fitting dtypes with canonical attributes, as rewrites rebuild it."""
+        key = (attrs, *[x.type for x in inputs])
+        type = self._types.get(key)
+        if type is None:
+            type = self.rule(*[x.type for x in inputs], **dict(zip(self.attributes, attrs, strict=True)))
+            self._types[key] = type
+        return intern(self, inputs, attrs, type)
+
+    def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if len(args) == len(self.operands) and not kwargs and not self.variadic:
+            return args, kwargs
+        operands, attributes = self._bind(args, kwargs)
+        return (tuple(operands[0]) if self.variadic else operands), attributes
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        names = (*self.operands, *self.attributes)
+        if len(args) > len(names):
+            raise TypeError(f"{self.name}({', '.join(names)}) takes {len(names)} arguments, {len(args)} were given")
+        bound = dict(zip(names, args, strict=False))
+        for name, value in kwargs.items():
+            if name not in names:
+                raise self._misspelt(name, names)
+            if name in bound:
+                raise TypeError(f"{self.name}: {name} is given twice")
+            bound[name] = value
+        missing = [name for name in self.operands if name not in bound]
+        if missing:
+            raise TypeError(f"{self.name}({', '.join(names)}) needs {missing[0]}")
+        return tuple([bound.pop(name) for name in self.operands]), bound
+
+    def _misspelt(self, name: str, names: Iterable[str]) -> ArgumentError:
+        near = difflib.get_close_matches(name, list(names), 1)
+        return ArgumentError(f"{self.name} has no argument {name!r}" + (f"; is {near[0]!r} meant?" if near else ""), fits=", ".join(names))
+
+    def _canonical(self, given: Mapping[str, Any], types: tuple[TensorType, ...]) -> tuple[Any, ...]:
+        if not self.attributes:
+            return ()
+        values: list[Any] = []
+        for name, canonical in self.attributes.items():
+            if name not in given and name not in self.defaults:
+                raise TypeError(f"{self.name} needs {name}=")
+            values.append(canonical(given[name] if name in given else self.defaults[name], types))
+        return tuple(values)
+
+    def _coerce(self, operands: tuple[Any, ...]) -> tuple[Tensor, ...]:
+        if not self.promote:
+            return tuple([x if isinstance(x, Tensor) else _lift(x) for x in operands])
+        together = operands if self.variadic else tuple([x for n, x in zip(self.operands, operands, strict=True) if n in self.promote])
+        dtype = common_dtype(together)
+        if self.compute:
+            dtype = self.compute(dtype)
+        names = self.operands if not self.variadic else self.promote * len(operands)
+        return tuple([as_dtype(x, dtype) if n in self.promote else x if isinstance(x, Tensor) else _lift(x) for n, x in zip(names, operands, strict=True)])
+
+    def _explained(self, error: GraphcError, operands: tuple[Any, ...]) -> GraphcError:
+        names = [f"{self.operands[0]}[{i}]" for i in range(len(operands))] if self.variadic else self.operands
+        given = [f"{n}: {describe(x) if isinstance(x, Tensor) else repr(x)}" for n, x in zip(names, operands, strict=False)]
+        return type(error)(f"{self.name}({', '.join(names)}): {error.asked}", given=given, fits=error.fits)
+
+    def keywords(self, node: Tensor) -> dict[str, Any]:
+        """The attributes of a node of this op by name."""
+        return dict(zip(self.attributes, node.attrs, strict=True))
+
+    def count_flops(self, node: Tensor) -> Dim:
+        """Floating-point operations of this node, as a formula of the named sizes."""
+        return self.flops(node) if callable(self.flops) else node.size * self.flops
+
+
+def as_tensor(value: Any) -> Tensor:
+    """The value as a node: a tensor itself, an array as a constant, a literal as a constant of its default dtype."""
+    return value if isinstance(value, Tensor) else _lift(value)
+
+
+def _lift(value: Any) -> Tensor:
+    dtype = common_dtype((value,))
+    return as_dtype(value, dtype)
+
+
+def common_dtype(values: Iterable[Any]) -> DType:
+    """The dtype in which these meet: tensors and arrays by NumPy's table, literals weakly, as in NumPy 2."""
+    strong: list[DType] = []
+    literals: list[bool | int | float] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            strong.append(value.type.dtype)
+        elif isinstance(value, np.ndarray | np.generic):
+            strong.append(dtypes.canonical(value.dtype))
+        else:
+            literals.append(_kind(value))
+    dtype = reduce(dtypes.promote, strong) if strong else _default(literals)
+    for literal in literals:
+        dtype = dtypes.weak(literal, dtype)
+    return dtype
+
+
+def _kind(value: Any) -> bool | int | float:
+    if isinstance(value, bool | int | float):
+        return value
+    try:
+        kind = np.asarray(value).dtype.kind
+    except ValueError:
+        kind = "?"
+    kinds: dict[str, bool | int | float] = {"b": False, "i": 0, "u": 0, "f": 0.0}
+    if kind not in kinds:
+        raise DTypeError(f"{value!r} is not a tensor", fits="a tensor, an array of numbers, a number, or nested lists of numbers")
+    return kinds[kind]
+
+
+def _default(literals: list[bool | int | float]) -> DType:
+    if any(isinstance(x, float) for x in literals):
+        return "float32"
+    return "bool" if all(isinstance(x, bool) for x in literals) else "int64"
+
+
+def as_dtype(value: Any, dtype: DType) -> Tensor:
+    """The value as a node of this dtype, by a cast that the graph shows where it is a tensor of another one."""
+    if isinstance(value, Tensor):
+        return value if value.type.dtype == dtype else OPS["cast"](value, dtype=dtype)
+    try:
+        return constant(value, dtype)
+    except OverflowError:
+        raise DTypeError(f"{value!r} does not fit into {dtype}", fits=f"a number that {dtype} holds") from None
+
+
+def _as_is(value: Any, types: tuple[TensorType, ...]) -> Any:
+    return value
+
+
+_PLAIN: dict[Any, Callable[[Any, tuple[TensorType, ...]], Any]] = {
+    bool: lambda value, types: bool(value),
+    int: lambda value, types: operator.index(value),
+    float: lambda value, types: float(value),
+}
+
+
+def _canonicaliser(hint: Any) -> Callable[[Any, tuple[TensorType, ...]], Any]:
+    metadata = getattr(hint, "__metadata__", ())
+    return metadata[0] if metadata else _PLAIN.get(hint, _as_is)
+
+
+def op(emit: str | Callable[..., str] | None = None, *, name: str = "", **fields: Any) -> Callable[[Callable[..., TensorType]], Op]:
+    """Declare the type rule below as an operation; the fields are those of :class:`Op`."""
+
+    def declare(rule: Callable[..., TensorType]) -> Op:
+        return register(name or rule.__name__, rule, emit=emit, **fields)
+
+    return declare
+
+
+def register(name: str, rule: Callable[..., TensorType], **fields: Any) -> Op:
+    """Make the record of an operation and enter it into the table. A name stands for one op."""
+    parameters = inspect.signature(rule, eval_str=True).parameters
+    hints = {p: v.annotation for p, v in parameters.items()}
+    operands = tuple([p for p in parameters if hints.get(p) is TensorType])
+    variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
+    attributes = {p: _canonicaliser(hints.get(p)) for p in parameters if p not in operands}
+    defaults = {p: v.default for p, v in parameters.items() if p in attributes and v.default is not v.empty}
+    record = Op(name, rule, operands, variadic, attributes, defaults, **fields)
+    record.text = record.text or f"{name}({', '.join('$' + x for x in operands)})"
+    record.tex = record.tex or "\\operatorname{%s}(%s)" % (name.replace("_", "\\_"), ", ".join("$" + x for x in operands))
+    record.group = record.group or rule.__module__.rpartition(".")[2]
+    if name in OPS:
+        raise TypeError(f"there is an op {name!r} already")
+    OPS[name] = record
+    return record
+
+
+def table() -> Iterator[Op]:
+    """Every op in the order of declaration."""
+    return iter(OPS.values())
+
+
+def shape_error(problem: str, fits: str = "") -> ShapeError:
+    """The error of a type rule; the call adds what it was given."""
+    return ShapeError(problem, fits=fits)

@@ -1,0 +1,60 @@
+"""Where a node came from: the user's line, and, for a node of a gradient, the forward node that it belongs to."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os.path import basename
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from graphc.core.expr import Tensor
+
+
+class Origin(NamedTuple):
+    """A line of the user's program."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{basename(self.file)}:{self.line}"
+
+
+class _Scope(threading.local):
+    forward: Tensor | None = None
+    origin: Origin | None = None
+
+
+_scope = _Scope()
+
+
+@contextmanager
+def derived_from(node: Tensor, *, gradient: bool = False) -> Iterator[None]:
+    """Nodes made in this block carry the line of ``node``, and belong to it as its gradient if ``gradient``."""
+    before = _scope.forward, _scope.origin
+    _scope.forward = node if gradient else node.forward
+    _scope.origin = node.origin
+    try:
+        yield
+    finally:
+        _scope.forward, _scope.origin = before
+
+
+def current() -> tuple[Origin | None, Tensor | None]:
+    """The line and the forward node that a node made now belongs to."""
+    if _scope.origin is not None:
+        return _scope.origin, _scope.forward
+    return _caller(), None
+
+
+def _caller() -> Origin | None:
+    frame: Any = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]  (inspect.stack reads every file; this is 100 times as fast)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module != "graphc" and not module.startswith("graphc."):
+            return Origin(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None

@@ -1,0 +1,220 @@
+"""Sizes of axes: whole numbers, names such as ``"batch"``, and the polynomials that arithmetic on names gives.
+
+A named size is one number for the whole graph, known when the compiled function is called. Two sizes are equal when they are
+the same polynomial, so every decision that is taken while a graph is built holds for each value that the names may get.
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias, Union
+
+from graphc.core.errors import ShapeError
+
+Dim: TypeAlias = Union[int, "Size"]
+Shape: TypeAlias = tuple[Dim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sliced:
+    """How many items ``[start:stop:step]`` takes from an axis whose length has a name in it."""
+
+    length: Size
+    start: int | None
+    stop: int | None
+    step: int | None
+
+    def __str__(self) -> str:
+        bounds = ["" if bound is None else str(bound) for bound in (self.start, self.stop, self.step)]
+        return f"len(range({self.length})[{':'.join(bounds if bounds[2] else bounds[:2])}])"
+
+    def bind(self, sizes: Mapping[str, int]) -> int:
+        return len(range(bind(self.length, sizes))[self.start : self.stop : self.step])
+
+
+Atom: TypeAlias = str | Sliced
+Monomial: TypeAlias = tuple[Atom, ...]
+
+
+class Size:
+    """A polynomial with whole coefficients over named sizes, such as ``2*batch + 1``. It is never a plain number."""
+
+    __slots__ = ("_hash", "terms")
+
+    def __init__(self, terms: Mapping[Monomial, int]) -> None:
+        self.terms: Final = tuple(sorted(terms.items(), key=_order))
+        self._hash = hash(self.terms)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Size) and self.terms == other.terms
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __add__(self, other: Dim) -> Dim:
+        total = dict(self.terms)
+        for monomial, count in _terms(other):
+            total[monomial] = total.get(monomial, 0) + count
+        return _size(total)
+
+    def __mul__(self, other: Dim) -> Dim:
+        total: dict[Monomial, int] = {}
+        for a, m in self.terms:
+            for b, n in _terms(other):
+                key = tuple(sorted(a + b, key=str))
+                total[key] = total.get(key, 0) + m * n
+        return _size(total)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Dim:
+        return self * -1
+
+    def __sub__(self, other: Dim) -> Dim:
+        return self + other * -1
+
+    def __rsub__(self, other: Dim) -> Dim:
+        return -self + other
+
+    def __str__(self) -> str:
+        """A Python expression over the names, as the emitted source has it."""
+        text = " + ".join(_product(monomial, count) for monomial, count in self.terms)
+        return text.replace("+ -", "- ")
+
+    __repr__ = __str__
+
+
+def _order(term: tuple[Monomial, int]) -> tuple[int, list[str]]:
+    return -len(term[0]), [str(atom) for atom in term[0]]
+
+
+def _terms(size: Dim) -> Iterable[tuple[Monomial, int]]:
+    return size.terms if isinstance(size, Size) else (((), size),)
+
+
+def _size(terms: Mapping[Monomial, int]) -> Dim:
+    kept = {monomial: count for monomial, count in terms.items() if count}
+    if not kept:
+        return 0
+    return kept[()] if set(kept) == {()} else Size(kept)
+
+
+def _product(monomial: Monomial, count: int) -> str:
+    factors = [str(atom) for atom in monomial]
+    if count == -1 and factors:
+        return "-" + "*".join(factors)
+    return "*".join(factors if count == 1 and factors else [str(count), *factors])
+
+
+def named(name: str) -> Size:
+    """The size called ``name``, which has to be a Python identifier, since the emitted source uses it as one."""
+    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+        raise ShapeError(f"{name!r} cannot name a size", fits="an identifier such as 'batch' or 'n'")
+    return Size({(name,): 1})
+
+
+def canonical(shape: object) -> Shape:
+    """A shape from what a user writes: a whole number, a name, or a sequence of them. Raises :class:`ShapeError`."""
+    items: Iterable[object] = shape if isinstance(shape, list | tuple) else (shape,)
+    return tuple(_dim(item) for item in items)
+
+
+def _dim(item: object) -> Dim:
+    if isinstance(item, Size):
+        return item
+    if isinstance(item, str):
+        return named(item)
+    try:
+        number = item.__index__()  # type: ignore[attr-defined]
+    except AttributeError:
+        raise ShapeError(f"{item!r} is not a size", fits="a whole number, or a name such as 'batch'") from None
+    if number < 0:
+        raise ShapeError(f"a size cannot be {number}", fits="0 or more")
+    return int(number)
+
+
+def product(shape: Shape) -> Dim:
+    """How many elements a tensor of this shape has."""
+    total: Dim = 1
+    for size in shape:
+        total = total * size
+    return total
+
+
+def divide(total: Dim, part: Dim) -> Dim | None:
+    """``total / part`` where it is a size for every value of the names, else None. Only one-term divisors are tried."""
+    if isinstance(total, int) and isinstance(part, int):
+        return total // part if part and total % part == 0 else None
+    terms = list(_terms(part))
+    if len(terms) != 1:
+        return 1 if total == part else None
+    monomial, count = terms[0]
+    quotient: dict[Monomial, int] = {}
+    for factors, n in _terms(total):
+        left = _without(factors, monomial)
+        if left is None or not count or n % count:
+            return None
+        quotient[left] = n // count
+    return _size(quotient)
+
+
+def _without(factors: Monomial, taken: Monomial) -> Monomial | None:
+    left = list(factors)
+    for atom in taken:
+        if atom not in left:
+            return None
+        left.remove(atom)
+    return tuple(left)
+
+
+def sliced(size: Dim, start: int | None, stop: int | None, step: int | None) -> Dim:
+    """The length of ``range(size)[start:stop:step]``."""
+    if isinstance(size, int):
+        return len(range(size)[start:stop:step])
+    if start in (None, 0) and stop is None and step in (None, 1, -1):
+        return size
+    return Size({(Sliced(size, start, stop, step),): 1})
+
+
+def names(size: Dim) -> set[str]:
+    """The names that occur in ``size``."""
+    found: set[str] = set()
+    for monomial, _ in _terms(size):
+        for atom in monomial:
+            found |= {atom} if isinstance(atom, str) else names(atom.length)
+    return found if isinstance(size, Size) else set()
+
+
+def bind(size: Dim, sizes: Mapping[str, int]) -> int:
+    """The number that ``size`` is when the names have these values."""
+    if isinstance(size, int):
+        return size
+    total = 0
+    for monomial, count in size.terms:
+        for atom in monomial:
+            count *= sizes[atom] if isinstance(atom, str) else atom.bind(sizes)
+        total += count
+    return total
+
+
+def broadcast(shapes: Iterable[Shape]) -> Shape:
+    """NumPy's broadcast of the shapes. A named size meets itself or 1. Raises :class:`ShapeError`."""
+    shapes = list(shapes)
+    first = shapes[0]
+    if all(shape == first for shape in shapes):
+        return first
+    rank = max(map(len, shapes))
+    padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    return tuple(_meet(sizes) for sizes in zip(*padded, strict=True))
+
+
+def _meet(sizes: tuple[Dim, ...]) -> Dim:
+    wide = list(dict.fromkeys(size for size in sizes if size != 1))
+    if len(wide) > 1:
+        raise ShapeError(
+            f"sizes {wide[0]} and {wide[1]} do not broadcast", fits="equal sizes, or 1, counted from the last axis"
+        )
+    return wide[0] if wide else 1

@@ -1,0 +1,58 @@
+"""What is known of a tensor before it has a value: its dtype and its shape."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Self
+
+from graphc.core import dtypes, sizes
+from graphc.core.dtypes import DType
+from graphc.core.sizes import Dim, Shape
+
+
+class TensorType:
+    """A dtype and a shape. Equal types are the same object, so they are compared with ``is`` or ``==`` alike."""
+
+    __slots__ = ("dtype", "shape")
+    _table: Final[dict[tuple[DType, Shape], TensorType]] = {}
+    dtype: DType
+    shape: Shape
+
+    def __new__(cls, dtype: DType, shape: Shape) -> Self:
+        key = (dtype, shape)
+        found = cls._table.get(key)
+        if found is None:
+            found = object.__new__(cls)
+            found.dtype, found.shape = key
+            found = cls._table.setdefault(key, found)
+        return found  # type: ignore[return-value]
+
+    @property
+    def ndim(self) -> int:
+        """How many axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> Dim:
+        """How many elements."""
+        return sizes.product(self.shape)
+
+    @property
+    def nbytes(self) -> Dim:
+        """Bytes of a dense array of this type."""
+        return self.size * dtypes.itemsize(self.dtype)
+
+    def with_dtype(self, dtype: DType) -> TensorType:
+        """The same shape in another dtype."""
+        return TensorType(dtype, self.shape)
+
+    def with_shape(self, shape: Shape) -> TensorType:
+        """The same dtype in another shape."""
+        return TensorType(self.dtype, shape)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TensorType, (self.dtype, self.shape)
+
+    def __str__(self) -> str:
+        return f"{dtypes.short(self.dtype)}[{', '.join(map(str, self.shape))}]"
+
+    __repr__ = __str__

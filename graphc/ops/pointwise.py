@@ -1,0 +1,335 @@
+"""Element by element: one row an op. ``d`` are the partial derivatives, from which every gradient follows.
+
+In a partial ``y`` is the result and ``a``, ``b`` or ``x`` the operands. None of them may cancel: each is right to a few units in
+the last place of float32 wherever the op is defined.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from graphc.core import Op, Tensor, case, dtypes, register, sizes
+from graphc.core.attributes import DTypeName
+from graphc.core.expr import Constant
+from graphc.core.op import Partial, as_dtype
+from graphc.core.types import TensorType
+
+LN2, LN10 = math.log(2), math.log(10)
+
+
+def _out(emit: str) -> str | None:
+    """``np.f(x)`` becomes ``np.f(x, out=$out)``; only plain calls of ufuncs have that form."""
+    if not emit.startswith("xp.") or emit.count("(") != 1:
+        return None
+    return emit.replace("xp.", "np.", 1)[:-1] + ", out=$out)"
+
+
+def unary(name: str, title: str, emit: str | None = "", *, d: Partial, returns: str = "", compute: Any = dtypes.floating, **fields: Any) -> Op:
+    """Declare a function of one operand. ``emit=None`` leaves the target to decompose it."""
+
+    def rule(x: TensorType) -> TensorType:
+        return x.with_dtype(returns) if returns else x
+
+    rule.__doc__ = title
+    source = None if emit is None else emit or f"xp.{name}($x)"
+    if source and not returns:
+        fields.setdefault("out", _out(source))
+    fields.setdefault("domain", ((-3.0, 3.0),))
+    return register(name, rule, emit=source, pointwise=True, partials=(d,), promote=("x",), compute=compute, group="pointwise", **fields)
+
+
+def binary(name: str, title: str, emit: str = "", *, d: tuple[Partial, Partial], returns: str = "", compute: Any = None, **fields: Any) -> Op:
+    """Declare a function of two operands, which broadcast."""
+
+    def rule(a: TensorType, b: TensorType) -> TensorType:
+        return TensorType(returns or a.dtype, sizes.broadcast([a.shape, b.shape]))
+
+    rule.__doc__ = title
+    source = emit or f"xp.{name}($a, $b)"
+    if not returns:
+        fields.setdefault("out", _out(source))
+    fields.setdefault("domain", ((-3.0, 3.0), (-3.0, 3.0)))
+    return register(
+        name, rule, emit=source, pointwise=True, partials=d, promote=("a", "b"), compute=compute, group="pointwise", **fields
+    )
+
+
+def one_where(condition: Tensor, like: Tensor) -> Tensor:
+    """1 where the condition holds and 0 elsewhere, in the dtype of ``like``."""
+    return cast(condition, dtype=like.dtype)
+
+
+def _half(first: Callable[..., Tensor], second: Callable[..., Tensor]) -> Partial:
+    """1 where both conditions hold, 1/2 where one does: ties split evenly."""
+    return lambda y, a, b: 0.5 * (one_where(first(a, b), y) + one_where(second(a, b), y))
+
+
+# ---------------------------------------------------------------- arithmetic
+add = binary(
+    "add", "Sum of two tensors.", d=(1, 1), text="$a + $b", tex="$a + $b", binds=3, sympy="a + b", linear=("a", "b"), laws=("commutative", "associative", ("unit", 0))
+)  # fmt: skip
+subtract = binary("subtract", "Difference of two tensors.", d=(1, -1), text="$a - $b", tex="$a - $b", binds=3, sympy="a - b", laws=(("right unit", 0),))
+multiply = binary(
+    "multiply",
+    "Product, element by element.",
+    d=(lambda y, a, b: b, lambda y, a, b: a),
+    text="$a ⊙ $b",
+    tex=r"$a \odot $b",
+    binds=2,
+    sympy="a * b",
+    laws=("commutative", "associative", ("unit", 1), ("zero", 0)),
+)
+divide = binary(
+    "divide",
+    "Quotient; integers are divided as floats.",
+    d=(lambda y, a, b: reciprocal(b), lambda y, a, b: -y / b),
+    compute=dtypes.floating,
+    text="$a / $b",
+    tex=r"\frac{$a}{$b}",
+    binds=2,
+    sympy="a / b",
+    domain=((-3.0, 3.0), (0.3, 3.0)),
+    laws=(("right unit", 1),),
+)
+negative = unary("negative", "``-x``.", d=-1, compute=None, text="-$x", tex="-$x", binds=2, sympy="-x", linear=("x",), laws=("involution",))
+reciprocal = unary("reciprocal", "``1 / x``.", d=lambda y, x: -square(y), domain=((0.3, 3.0),), text="1 / $x", tex=r"\frac{1}{$x}", binds=2, sympy="1 / x")
+square = unary("square", "``x * x``.", d=lambda y, x: 2 * x, compute=None, text="$x²", tex="$x^2", binds=1, sympy="x**2")
+sqrt = unary("sqrt", "Square root.", d=lambda y, x: 0.5 / y, domain=((0.1, 4.0),), text="√$x", tex=r"\sqrt{$x}", binds=1, sympy="sqrt(x)")
+rsqrt = unary(
+    "rsqrt", "``1 / sqrt(x)``.", "1 / xp.sqrt($x)", jax="jax.lax.rsqrt($x)", d=lambda y, x: -0.5 * y / x, domain=((0.1, 4.0),), tex=r"$x^{-1/2}", text="$x^(-1/2)", binds=1, sympy="x**Rational(-1, 2)"
+)  # fmt: skip
+abs = unary(
+    "abs",
+    "Absolute value.",
+    d=lambda y, x: sign(x),
+    compute=None,
+    text="|$x|",
+    tex="|$x|",
+    sympy="Abs(x)",
+    kinks=lambda x: equal(x, 0),
+    kink_note="0 at 0",
+    laws=("idempotent",),
+)
+sign = unary("sign", "-1, 0 or 1; NaN of NaN.", d=0, compute=None, sympy="sign(x)", laws=("idempotent",), zero_gradient="sign is flat between its steps")
+
+
+def _exponent(b: Tensor) -> Any:
+    return b.uniform if isinstance(b, Constant) else None
+
+
+def _power_base(y: Tensor, a: Tensor, b: Tensor) -> Any:
+    n = _exponent(b)
+    if n is None:
+        return where(equal(b, 0), 0, b * power(a, b - 1))
+    plain = {0: 0, 1: 1, 2: 2 * a}
+    return plain[n] if n in plain else b * power(a, b - 1)
+
+
+def _power_exponent(y: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    at_zero = where(greater_equal(b, 0), 0, -math.inf)
+    return where(equal(a, 0), at_zero, y * log(a))
+
+
+power = binary(
+    "power", "``a`` to the power ``b``.", d=(_power_base, _power_exponent), domain=((0.3, 3.0), (-2.0, 2.0)), text="$a^$b", tex="$a^{$b}", binds=1, sympy="a**b", laws=(("right unit", 1),), ulps=64
+)  # fmt: skip
+mod = binary("mod", "Remainder with the sign of ``b``, as Python has it.", d=(1, lambda y, a, b: -floor(a / b)), domain=((0.2, 0.9), (1.0, 3.0)), ulps=8)
+floor_divide = binary("floor_divide", "Quotient rounded down.", d=(0, 0), domain=((1.2, 1.8), (0.95, 1.05)), zero_gradient="rounding is flat between its steps")
+maximum = binary(
+    "maximum", "The larger of two; NaN if one is.", d=(_half(lambda a, b: a > b, lambda a, b: a >= b), _half(lambda a, b: b > a, lambda a, b: b >= a)),
+    kinks=lambda a, b: equal(a, b), kink_note="1/2 each where equal", sympy="Max(a, b)", text="max($a, $b)", tex=r"\max($a, $b)", laws=("commutative", "associative", "idempotent")
+)  # fmt: skip
+minimum = binary(
+    "minimum", "The smaller of two; NaN if one is.", d=(_half(lambda a, b: a < b, lambda a, b: a <= b), _half(lambda a, b: b < a, lambda a, b: b <= a)),
+    kinks=lambda a, b: equal(a, b), kink_note="1/2 each where equal", sympy="Min(a, b)", text="min($a, $b)", tex=r"\min($a, $b)", laws=("commutative", "associative", "idempotent")
+)  # fmt: skip
+
+# ---------------------------------------------------------------- exponentials and logarithms
+exp = unary("exp", "``e`` to the power ``x``.", d=lambda y, x: y, tex="e^{$x}", sympy="exp(x)")
+expm1 = unary("expm1", "``exp(x) - 1`` without cancellation.", d=lambda y, x: exp(x), tex="(e^{$x} - 1)", sympy="exp(x) - 1")
+exp2 = unary("exp2", "2 to the power ``x``.", d=lambda y, x: y * LN2, tex="2^{$x}", sympy="2**x")
+log = unary("log", "Natural logarithm.", d=lambda y, x: reciprocal(x), domain=((0.1, 4.0),), tex=r"\log $x", binds=2, sympy="log(x)", text="log($x)")
+log1p = unary("log1p", "``log(1 + x)`` without cancellation.", d=lambda y, x: reciprocal(1 + x), domain=((-0.8, 4.0),), tex=r"\log(1 + $x)", sympy="log(1 + x)", text="log(1 + $x)")
+log2 = unary("log2", "Logarithm to base 2.", d=lambda y, x: 1 / (LN2 * x), domain=((0.1, 4.0),), tex=r"\log_2($x)", sympy="log(x, 2)")
+log10 = unary("log10", "Logarithm to base 10.", d=lambda y, x: 1 / (LN10 * x), domain=((0.1, 4.0),), tex=r"\log_{10}($x)", sympy="log(x, 10)")
+logaddexp = binary(
+    "logaddexp", "``log(exp(a) + exp(b))`` without overflow; its gradient is 0 where both are -inf.", compute=dtypes.floating,
+    d=(lambda y, a, b: _share(y, a, b), lambda y, a, b: _share(y, b, a)), sympy="log(exp(a) + exp(b))", laws=("commutative", "associative")
+)  # fmt: skip
+xlogy = binary(
+    "xlogy", "``a * log(b)``, and 0 where ``a`` is 0.", "xp.where($a == 0, $a, $a * xp.log(xp.where($a == 0, 1, $b)))", jax="jax.scipy.special.xlogy($a, $b)", out=None,
+    d=(lambda y, a, b: log(b), lambda y, a, b: a / b), compute=dtypes.floating, domain=((-3.0, 3.0), (0.2, 3.0)), sympy="a * log(b)"
+)  # fmt: skip
+
+
+def _share(y: Tensor, own: Tensor, other: Tensor) -> Tensor:
+    nothing = equal(y, -math.inf)
+    return where(nothing, 0, sigmoid(where(nothing, 0, own - other)))
+
+
+# ---------------------------------------------------------------- trigonometry
+sin = unary("sin", "Sine; radians.", d=lambda y, x: cos(x), tex=r"\sin($x)", sympy="sin(x)")
+cos = unary("cos", "Cosine; radians.", d=lambda y, x: -sin(x), tex=r"\cos($x)", sympy="cos(x)")
+tan = unary("tan", "Tangent; radians.", d=lambda y, x: 1 + square(y), domain=((-1.2, 1.2),), tex=r"\tan($x)", sympy="tan(x)")
+asin = unary("asin", "Inverse sine.", "xp.arcsin($x)", d=lambda y, x: rsqrt((1 - x) * (1 + x)), domain=((-0.9, 0.9),), sympy="asin(x)")
+acos = unary("acos", "Inverse cosine.", "xp.arccos($x)", d=lambda y, x: -rsqrt((1 - x) * (1 + x)), domain=((-0.9, 0.9),), sympy="acos(x)", ulps=8)
+atan = unary("atan", "Inverse tangent.", "xp.arctan($x)", d=lambda y, x: reciprocal(1 + square(x)), sympy="atan(x)")
+sinh = unary("sinh", "Hyperbolic sine.", d=lambda y, x: cosh(x), tex=r"\sinh($x)", sympy="sinh(x)")
+cosh = unary("cosh", "Hyperbolic cosine.", d=lambda y, x: sinh(x), tex=r"\cosh($x)", sympy="cosh(x)")
+asinh = unary("asinh", "Inverse hyperbolic sine.", "xp.arcsinh($x)", d=lambda y, x: rsqrt(1 + square(x)), sympy="asinh(x)")
+
+# ---------------------------------------------------------------- activations
+tanh = unary("tanh", "Hyperbolic tangent.", d=lambda y, x: square(reciprocal(cosh(x))), tex=r"\tanh($x)", sympy="tanh(x)")
+sigmoid = unary("sigmoid", "``1 / (1 + exp(-x))``.", None, jax="jax.nn.sigmoid($x)", d=lambda y, x: y * sigmoid(-x), text="σ($x)", tex=r"\sigma($x)", sympy="1 / (1 + exp(-x))", flops=4)
+softplus = unary("softplus", "``log(1 + exp(x))`` without overflow.", "xp.logaddexp($x, 0)", d=lambda y, x: sigmoid(x), sympy="log(1 + exp(x))", flops=4)
+log_sigmoid = unary("log_sigmoid", "``log(sigmoid(x))`` without underflow.", None, d=lambda y, x: sigmoid(-x), sympy="-log(1 + exp(-x))", flops=5)
+relu = unary(
+    "relu",
+    "``max(x, 0)``.",
+    "xp.maximum($x, 0)",
+    d=lambda y, x: one_where(x > 0, x),
+    compute=None,
+    sympy="Max(x, 0)",
+    kinks=lambda x: equal(x, 0),
+    kink_note="0 at 0",
+    laws=("idempotent",),
+)
+relu6 = unary(
+    "relu6", "``min(max(x, 0), 6)``.", None, d=lambda y, x: one_where(logical_and(x > 0, x < 6), x), compute=None, sympy="Min(Max(x, 0), 6)",
+    kinks=lambda x: logical_or(equal(x, 0), equal(x, 6)), kink_note="0 at 0 and at 6", laws=("idempotent",), flops=2
+)  # fmt: skip
+silu = unary("silu", "``x * sigmoid(x)``, also called swish.", None, d=lambda y, x: sigmoid(x) * (1 + x * sigmoid(-x)), sympy="x / (1 + exp(-x))", flops=5, ulps=8)
+mish = unary(
+    "mish", "``x * tanh(softplus(x))`` (Misra, 2019).", None, d=lambda y, x: _mish(x), sympy="x * tanh(log(1 + exp(x)))", flops=12, ulps=8
+)  # fmt: skip
+softsign = unary(
+    "softsign", "``x / (1 + |x|)``.", None, d=lambda y, x: reciprocal(square(1 + abs(x))), sympy="x / (1 + Abs(x))", flops=3
+)  # fmt: skip
+hard_sigmoid = unary(
+    "hard_sigmoid", "``relu6(x + 3) / 6``.", None, d=lambda y, x: one_where(logical_and(x > -3, x < 3), x) / 6, domain=((-2.9, 2.9),), flops=4,
+    kinks=lambda x: equal(abs(x), 3), kink_note="0 at -3 and at 3", ulps=8
+)  # fmt: skip
+
+
+def _mish(x: Tensor) -> Tensor:
+    t = tanh(softplus(x))
+    return t + x * square(reciprocal(cosh(softplus(x)))) * sigmoid(x)
+
+
+sigmoid.decompose(lambda x: reciprocal(1 + exp(-x)))
+log_sigmoid.decompose(lambda x: -softplus(-x))
+relu6.decompose(lambda x: minimum(relu(x), 6))
+silu.decompose(lambda x: x * sigmoid(x))
+mish.decompose(lambda x: x * tanh(softplus(x)))
+softsign.decompose(lambda x: x / (1 + abs(x)))
+hard_sigmoid.decompose(lambda x: relu6(x + 3) / 6)
+
+
+def _elu_type(x: TensorType, *, alpha: float = 1.0) -> TensorType:
+    """``x`` where positive, else ``alpha * (exp(x) - 1)`` (Clevert et al., 2015)."""
+    return x
+
+
+def _leaky_type(x: TensorType, *, negative_slope: float = 0.2) -> TensorType:
+    """``x`` where positive, else ``negative_slope * x``; the slope at 0 is ``negative_slope``."""
+    return x
+
+
+elu = register(
+    "elu", _elu_type, pointwise=True, promote=("x",), compute=dtypes.floating, group="pointwise", domain=((-3.0, 3.0),), flops=4,
+    partials=(lambda y, x, alpha: where(x > 0, 1, alpha * exp(minimum(x, 0))),), kinks=lambda x, alpha: equal(x, 0), kink_note="alpha at 0",
+    sympy="Piecewise((x, x > 0), (alpha * (exp(x) - 1), True))"
+)  # fmt: skip
+leaky_relu = register(
+    "leaky_relu", _leaky_type, pointwise=True, promote=("x",), compute=dtypes.floating, group="pointwise", domain=((-3.0, 3.0),), flops=2,
+    partials=(lambda y, x, negative_slope: where(x > 0, 1, as_like(negative_slope, x)),), kinks=lambda x, negative_slope: equal(x, 0), kink_note="the negative slope at 0",
+    sympy="Piecewise((x, x > 0), (negative_slope * x, True))"
+)  # fmt: skip
+elu.decompose(lambda x, alpha: where(x > 0, x, alpha * expm1(minimum(x, 0))))
+leaky_relu.decompose(lambda x, negative_slope: where(x > 0, x, negative_slope * x))
+
+# ---------------------------------------------------------------- rounding
+_flat: dict[str, Any] = {"d": 0, "compute": None, "domain": ((0.2, 0.8),), "zero_gradient": "rounding is flat between its steps", "laws": ("idempotent",)}
+floor = unary("floor", "The next whole number below.", sympy="floor(x)", text="⌊$x⌋", tex=r"\lfloor $x \rfloor", **_flat)
+ceil = unary("ceil", "The next whole number above.", sympy="ceiling(x)", text="⌈$x⌉", tex=r"\lceil $x \rceil", **_flat)
+round = unary("round", "The nearest whole number, halves to the even one.", "xp.rint($x)", jax="xp.round($x)", **(_flat | {"domain": ((0.1, 0.4),)}))
+trunc = unary("trunc", "The whole number next to it towards 0.", **_flat)
+
+# ---------------------------------------------------------------- comparison and logic: no gradient passes
+_compare: dict[str, Any] = {"d": (None, None), "returns": "bool", "binds": 4, "zero_gradient": "a comparison is flat between its steps"}
+equal = binary("equal", "Whether two are equal.", text="$a == $b", tex="$a = $b", laws=("commutative",), **_compare)
+not_equal = binary("not_equal", "Whether two differ.", text="$a != $b", tex=r"$a \ne $b", laws=("commutative",), **_compare)
+less = binary("less", "Whether ``a < b``.", text="$a < $b", tex="$a < $b", **_compare)
+less_equal = binary("less_equal", "Whether ``a <= b``.", text="$a <= $b", tex=r"$a \le $b", **_compare)
+greater = binary("greater", "Whether ``a > b``.", text="$a > $b", tex="$a > $b", **_compare)
+greater_equal = binary("greater_equal", "Whether ``a >= b``.", text="$a >= $b", tex=r"$a \ge $b", **_compare)
+_logic: dict[str, Any] = {"d": (None, None), "returns": "bool", "binds": 4, "compute": lambda dtype: "bool", "zero_gradient": "truth values carry no gradient"}
+logical_and = binary("logical_and", "Whether both hold.", text="$a and $b", tex=r"$a \wedge $b", laws=("commutative", "associative", "idempotent", ("unit", True)), **_logic)
+logical_or = binary("logical_or", "Whether one holds.", text="$a or $b", tex=r"$a \vee $b", laws=("commutative", "associative", "idempotent", ("unit", False)), **_logic)
+logical_not = unary("logical_not", "Whether it does not hold.", d=None, returns="bool", compute=lambda dtype: "bool", text="not $x", tex=r"\neg $x", binds=4, laws=("involution",), zero_gradient="truth values carry no gradient")
+_test: dict[str, Any] = {"d": None, "returns": "bool", "compute": None, "zero_gradient": "a test is flat between its steps"}
+isnan = unary("isnan", "Whether it is NaN.", **_test)
+isinf = unary("isinf", "Whether it is inf or -inf.", **_test)
+isfinite = unary("isfinite", "Whether it is neither NaN nor infinite.", **_test)
+
+
+# ---------------------------------------------------------------- selection and conversion
+def _where_type(c: TensorType, a: TensorType, b: TensorType) -> TensorType:
+    """``a`` where ``c`` holds, else ``b``; the three broadcast.
+
+    The gradient never sees the branch that was not taken, whatever it is: the mask goes with the cotangent down to the ops that
+    would make NaN of ``0 * inf``.
+    """
+    return TensorType(a.dtype, sizes.broadcast([c.shape, a.shape, b.shape]))
+
+
+where = register(
+    "where", _where_type, emit="xp.where($c, $a, $b)", out="np.copyto($out, $b); np.copyto($out, $a, where=$c)", inplace=("b",), pointwise=True, promote=("a", "b"),
+    group="pointwise", domain=((-3.0, 3.0),) * 3, partials=(None, lambda y, c, a, b: one_where(c, y), lambda y, c, a, b: one_where(logical_not(c), y)), linear=("a", "b"),
+    text="($a if $c else $b)", tex=r"\begin{cases}$a & $c \\ $b & \text{else}\end{cases}"
+)  # fmt: skip
+
+
+@where.vjp
+def _(g: Tensor, y: Tensor, c: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor | None, ...]:
+    return None, where(c, g, 0), where(c, 0, g)
+
+
+def _clip_type(x: TensorType, low: TensorType, high: TensorType) -> TensorType:
+    """``x`` brought into ``[low, high]``; the gradient is 1 in the closed interval and 0 outside."""
+    return x.with_shape(sizes.broadcast([x.shape, low.shape, high.shape]))
+
+
+clip = register(
+    "clip", _clip_type, emit="xp.clip($x, $low, $high)", out="np.clip($x, $low, $high, out=$out)", pointwise=True, promote=("x", "low", "high"), group="pointwise",
+    domain=((-3.0, 3.0), (-1.1, -0.9), (0.9, 1.1)), kinks=lambda x, low, high: logical_or(equal(x, low), equal(x, high)), kink_note="1 at the bounds, which count as inside", flops=2,
+    partials=(lambda y, x, low, high: one_where(logical_and(x >= low, x <= high), y), lambda y, x, low, high: one_where(x < low, y), lambda y, x, low, high: one_where(x > high, y)),
+)  # fmt: skip
+
+
+def _cast_type(x: TensorType, *, dtype: DTypeName) -> TensorType:
+    """The values in another dtype. Floats to integers lose the fraction; the gradient passes between floats."""
+    return x.with_dtype(dtype)
+
+
+def as_like(value: float, x: Tensor) -> Tensor:
+    """A literal as a tensor of x's dtype."""
+    return as_dtype(value, x.dtype)
+
+
+cast = register(
+    "cast", _cast_type, emit="$x.astype($dtype)", out="np.copyto($out, $x, casting='unsafe')", inplace=(), pointwise=True, group="pointwise", domain=((-3.0, 3.0),),
+    partials=(1,), cases=(case((2, 3), dtype="float64"), case((3,), dtype="float32")), text="$dtype($x)", tex=r"\mathrm{$dtype}($x)", flops=0
+)  # fmt: skip
+
+
+@cast.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, dtype: str) -> tuple[Tensor | None, ...]:
+    return (cast(g, dtype=x.dtype),)
+
+
+stop_gradient = unary(
+    "stop_gradient", "``x``, as a constant to every gradient.", "$x", d=0, compute=None, view=True, flops=0, out=None, zero_gradient="stop_gradient was asked to cut the path"
+)  # fmt: skip

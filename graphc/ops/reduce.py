@@ -1,0 +1,228 @@
+"""Reductions over axes: ``axis`` is None for all, a number, or several; ``keepdims`` leaves them with size 1."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from graphc.core import Tensor, TensorType, as_tensor, case, dtypes, op
+from graphc.core.attributes import Axes, Axis
+from graphc.core.errors import ShapeError
+from graphc.core.sizes import Dim, Shape
+from graphc.ops import pointwise as p
+from graphc.ops.shape import broadcast_to, number, reshape
+
+_CASES = (case((2, 3)), case((2, 3), axis=0), case((2, 3), axis=-1, keepdims=True), case((2, 1, 3), axis=(0, 2)), case(()))
+_ALL: Any = None  # the default of every axis
+
+
+def _reduced(x: TensorType, axis: tuple[int, ...], keepdims: bool) -> TensorType:
+    kept = [1 if i in axis else size for i, size in enumerate(x.shape) if keepdims or i not in axis]
+    return x.with_shape(tuple(kept))
+
+
+def _count(x: TensorType, axis: tuple[int, ...]) -> Dim:
+    return _reduced(x, tuple([i for i in range(x.ndim) if i not in axis]), keepdims=False).size
+
+
+def _refuse_empty(x: TensorType, axis: tuple[int, ...]) -> None:
+    if _count(x, axis) == 0:
+        raise ShapeError("there is no element to choose from", fits="axes with at least one item")
+
+
+def _spread(g: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor:
+    """A reduced tensor, brought back to the shape of what was reduced."""
+    return broadcast_to(keep(g, x, axis), shape=x.shape)
+
+
+def keep(g: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor:
+    """A reduced tensor with the reduced axes of ``x`` as axes of size 1."""
+    return reshape(g, _reduced(x.type, axis, keepdims=True).shape)
+
+
+def divide_by_count(g: Tensor, count: Dim) -> Tensor:
+    """``g / count``, where the count would overflow float16 computed in float32."""
+    if dtypes.itemsize(g.dtype) > 2:
+        return g / number(count, g.dtype)
+    return p.cast(p.cast(g, dtype="float32") / number(count, "float32"), dtype=g.dtype)
+
+
+def _flops(node: Tensor) -> Dim:
+    return node.inputs[0].size
+
+
+@op(
+    "xp.sum($x, axis=$axis, keepdims=$keepdims)", out="np.sum($x, axis=$axis, keepdims=$keepdims, out=$out)", linear=("x",), promote=("x",),
+    compute=dtypes.accumulator, flops=_flops, cases=(*_CASES, case((0, 3), axis=0)), text="Σ $x", tex=r"\sum $x", binds=2, ulps=8
+)  # fmt: skip
+def sum(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
+    """Sum over axes; bool and integers are summed in 64 bits. The sum of nothing is 0."""
+    return _reduced(x, axis, keepdims)
+
+
+@sum.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) -> tuple[Tensor]:
+    return (_spread(g, x, axis),)
+
+
+@broadcast_to.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, shape: Shape) -> tuple[Tensor]:
+    return (sum_to(g, x.shape),)
+
+
+def sum_to(x: Tensor, shape: Shape) -> Tensor:
+    """Sum over the axes along which ``shape`` was broadcast to x's: the adjoint of broadcasting."""
+    if x.shape == shape:
+        return x
+    extra = x.ndim - len(shape)
+    repeated = tuple([i for i in range(x.ndim) if i < extra or (shape[i - extra] == 1 and x.shape[i] != 1)])
+    total = sum(x, axis=repeated) if repeated else x
+    return reshape(total, shape) if total.shape != shape else total
+
+
+@op(None, jax="xp.mean($x, axis=$axis, keepdims=$keepdims)", linear=("x",), promote=("x",), compute=dtypes.averaging, flops=_flops, cases=_CASES, text="mean($x)", ulps=8)
+def mean(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
+    """Mean over axes; the mean of nothing is NaN."""
+    return _reduced(x, axis, keepdims)
+
+
+@mean.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) -> tuple[Tensor]:
+    return (_spread(divide_by_count(g, _count(x.type, axis)), x, axis),)
+
+
+@mean.decompose
+def _(x: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor:
+    if dtypes.itemsize(x.dtype) > 2:
+        return divide_by_count(sum(x, axis=axis, keepdims=keepdims), _count(x.type, axis))
+    return p.cast(mean(p.cast(x, dtype="float32"), axis=axis, keepdims=keepdims), dtype=x.dtype)
+
+
+def _extremum(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...]) -> tuple[Tensor]:
+    ties = p.equal(x, keep(y, x, axis))
+    shared = p.cast(ties, dtype="float32" if dtypes.itemsize(x.dtype) < 4 else x.dtype)
+    share = p.cast(shared / sum(shared, axis=axis, keepdims=True), dtype=x.dtype)
+    return (keep(g, x, axis) * share,)
+
+
+@op("xp.max($x, axis=$axis, keepdims=$keepdims)", out="np.max($x, axis=$axis, keepdims=$keepdims, out=$out)", flops=_flops, cases=_CASES, kink_note="ties share the gradient evenly")
+def max(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
+    """Largest element over axes; NaN if one is NaN. Elements that tie share the gradient evenly."""
+    _refuse_empty(x, axis)
+    return _reduced(x, axis, keepdims)
+
+
+@max.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) -> tuple[Tensor]:
+    return _extremum(g, y, x, axis)
+
+
+@op("xp.min($x, axis=$axis, keepdims=$keepdims)", out="np.min($x, axis=$axis, keepdims=$keepdims, out=$out)", flops=_flops, cases=_CASES, kink_note="ties share the gradient evenly")
+def min(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
+    """Smallest element over axes; NaN if one is NaN. Elements that tie share the gradient evenly."""
+    _refuse_empty(x, axis)
+    return _reduced(x, axis, keepdims)
+
+
+@min.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) -> tuple[Tensor]:
+    return _extremum(g, y, x, axis)
+
+
+_INDEX: dict[str, Any] = {"flops": _flops, "zero_gradient": "an index jumps, and is flat between its jumps", "cases": (case((2, 3), axis=0), case((2, 3), axis=-1), case((4,), axis=0))}
+
+
+@op("xp.argmax($x, axis=$axis)", **_INDEX)
+def argmax(x: TensorType, *, axis: Axis = -1) -> TensorType:
+    """Index, int64, of the first of the largest elements along one axis (the last by default)."""
+    _refuse_empty(x, (axis,))
+    return _reduced(x, (axis,), keepdims=False).with_dtype("int64")
+
+
+@op("xp.argmin($x, axis=$axis)", **_INDEX)
+def argmin(x: TensorType, *, axis: Axis = -1) -> TensorType:
+    """Index, int64, of the first of the smallest elements along one axis (the last by default)."""
+    _refuse_empty(x, (axis,))
+    return _reduced(x, (axis,), keepdims=False).with_dtype("int64")
+
+
+_TRUTH: dict[str, Any] = {"promote": ("x",), "compute": lambda dtype: "bool", "flops": _flops, "cases": _CASES, "zero_gradient": "truth values carry no gradient"}
+
+
+@op("xp.any($x, axis=$axis, keepdims=$keepdims)", **_TRUTH)
+def any(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
+    """Whether one element is not 0; False of nothing."""
+    return _reduced(x, axis, keepdims)
+
+
+@op("xp.all($x, axis=$axis, keepdims=$keepdims)", **_TRUTH)
+def all(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
+    """Whether no element is 0; True of nothing."""
+    return _reduced(x, axis, keepdims)
+
+
+def var(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Mean square distance from the mean, over axes (population variance: divided by n)."""
+    x = as_tensor(x)
+    return mean(p.square(x - mean(x, axis=axis, keepdims=True)), axis=axis, keepdims=keepdims)
+
+
+@op(None, jax="jax.scipy.special.logsumexp($x, axis=$axis, keepdims=$keepdims)", promote=("x",), compute=dtypes.floating, flops=lambda node: node.inputs[0].size * 4, cases=_CASES, tex=r"\operatorname{logsumexp}($x)")
+def logsumexp(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
+    """``log(sum(exp(x)))`` without overflow; of nothing but -inf it is -inf with gradient 0."""
+    _refuse_empty(x, axis)
+    return _reduced(x, axis, keepdims)
+
+
+@logsumexp.decompose
+def _(x: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor:
+    largest = max(x, axis=axis, keepdims=True)
+    shift = p.where(p.isfinite(largest), largest, 0)
+    total = p.log(sum(p.exp(x - shift), axis=axis, keepdims=True)) + shift
+    return total if keepdims else reshape(total, _reduced(x.type, axis, keepdims=False).shape)
+
+
+@logsumexp.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) -> tuple[Tensor]:
+    nothing = p.equal(keep(y, x, axis), -math.inf)
+    share = softmax(p.where(nothing, 0, x), axis=axis)
+    return (p.where(nothing, 0, keep(g, x, axis) * share),)
+
+
+_SOFT = (case((2, 3)), case((2, 3), axis=0), case((4,)), case((2, 1)))
+
+
+@op(None, jax="jax.nn.softmax($x, axis=$axis)", promote=("x",), compute=dtypes.floating, flops=lambda node: node.size * 4, cases=_SOFT, ulps=8)
+def softmax(x: TensorType, *, axis: Axes = -1) -> TensorType:  # type: ignore[assignment]
+    """``exp(x) / sum(exp(x))`` along an axis (the last by default) without overflow: positive, and 1 in sum."""
+    _refuse_empty(x, axis)
+    return x
+
+
+@softmax.decompose
+def _(x: Tensor, axis: tuple[int, ...]) -> Tensor:
+    e = p.exp(x - max(x, axis=axis, keepdims=True))
+    return e / sum(e, axis=axis, keepdims=True)
+
+
+@softmax.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...]) -> tuple[Tensor]:
+    return (y * (g - sum(g * y, axis=axis, keepdims=True)),)
+
+
+@op(None, jax="jax.nn.log_softmax($x, axis=$axis)", promote=("x",), compute=dtypes.floating, flops=lambda node: node.size * 4, cases=_SOFT, ulps=8)
+def log_softmax(x: TensorType, *, axis: Axes = -1) -> TensorType:  # type: ignore[assignment]
+    """``log(softmax(x))`` along an axis (the last by default), finite where softmax underflows."""
+    _refuse_empty(x, axis)
+    return x
+
+
+@log_softmax.decompose
+def _(x: Tensor, axis: tuple[int, ...]) -> Tensor:
+    shifted = x - max(x, axis=axis, keepdims=True)
+    return shifted - p.log(sum(p.exp(shifted), axis=axis, keepdims=True))
+
+
+@log_softmax.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...]) -> tuple[Tensor]:
+    return (g - softmax(x, axis=axis) * sum(g, axis=axis, keepdims=True),)

@@ -1,0 +1,42 @@
+"""``import graphc`` costs little more than ``import numpy``: what is slow and not always needed is imported where it is used.
+
+Which modules are absent is tested, not milliseconds, since the latter depend on the machine.
+"""
+
+import functools
+import subprocess
+import sys
+
+import pytest
+
+# Times are what a whole process takes to import it (Python 3.11, 2 cores, compiled).
+ABSENT = {
+    "jax": "0.8 s, and only the JAX target needs it",
+    "sympy": "0.5 s; it proves and prints, and compiles nothing",
+    "networkx": "0.4 s; to_networkx and the layout of last resort need it",
+    "scipy": "only tests need it, and it is not among the dependencies",
+    "graphviz": "0.08 s; drawing needs it",
+    "pygraphviz": "it loads Graphviz's libraries, and is optional",
+    "rich": "0.03 s and more; only a progress bar needs it",
+    "ml_dtypes": "a shared library that only bfloat16 and its like need",
+    "safetensors": "saving and loading need it",
+    "sklearn": "one small data set comes from it, and it is not among the dependencies either",
+}
+
+
+@functools.cache
+def loaded() -> frozenset[str]:
+    """The top-level modules that a bare ``import graphc`` leaves behind."""
+    program = "import graphc, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return frozenset(name.partition(".")[0] for name in done.stdout.split())
+
+
+def test_graphc_itself_is_loaded() -> None:
+    assert {"graphc", "numpy"} <= loaded()
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_import_leaves_out(name: str) -> None:
+    assert name not in loaded(), f"import {name} inside the function that uses it: {ABSENT[name]}"
