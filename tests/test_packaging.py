@@ -102,9 +102,9 @@ def test_commands_of_a_good_readme() -> None:
     assert ci["commands"](text) == ["one && two", "three"]
 
 
-# Put together here, or this file would be the first to be found.
-MACHINE_PATH = re.compile("(?<![\\w.~-])/(" + "|".join(["work", "home", "root"]) + ")/")
-REGISTRY = re.compile("|".join(name + re.escape(ending) for name, ending in [("pypi", ".org"), ("pythonhosted", ".org"), ("npmjs", ".org")]))
+# Put together here, or this file would be the first to be found. Ada is made up: her home may stand in tests and docs.
+MACHINE_PATH = re.compile(r"(?<![\w.~-])/(" + "|".join(["work/", "root/", "opt/gc/", r"home/(?!ada\b)"]) + ")")
+REGISTRY = re.compile("(" + "|".join(["pypi", "pythonhosted", "npmjs"]) + ")" + re.escape(".org"))
 
 
 @pytest.mark.parametrize("pattern", [MACHINE_PATH, REGISTRY], ids=["machine path", "registry address"])

@@ -1,38 +1,37 @@
 """The look of every picture: colours, shapes, fonts.
 
-Each kind of node has its own shape *and* its own colour, so that a picture
-reads in grey, in print and for the colour-blind.  Every text and every line
-keeps a contrast of at least 4.5 : 1 against what lies behind it (WCAG 2.2,
-1.4.3); ``contrast`` computes it and the tests hold the palette to it.
+Each kind of node has its own shape *and* its own colour, so that a picture reads in grey, in print and for the colour-blind.
+Every text and every line keeps a contrast of at least 4.5 : 1 against what lies behind it (WCAG 2.2, 1.4.3); ``contrast``
+computes it and the tests hold the palette to it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Literal
 
-Shape = Literal["box", "ellipse", "house", "invhouse", "cylinder", "octagon", "note", "hexagon"]
+NodeKind = Literal["input", "variable", "constant", "operator", "output"]
+EdgeKind = Literal["forward", "reversed", "faint"]
+Shape = Literal["ellipse", "cylinder", "octagon", "box", "hexagon"]
 
 FONT: Final = "Helvetica,Arial,sans-serif"
 FONT_SIZE: Final = 12.0
 """Size of a node's text in points."""
 LABEL_SIZE: Final = 10.0
 """Size of an edge's text in points."""
+LEGEND_SIZE: Final = 9.0
+"""Size of the legend's text in points."""
 MARGIN: Final = (0.15, 0.06)
 """Space around a node's text in inches: left and right, above and below."""
-CORNER: Final = 4.0
-"""Radius of a box's corners in points: Graphviz's own, for ``style=rounded``."""
 
 BACKGROUND: Final = "#ffffff"
 INK: Final = "#1f2328"
-FORWARD: Final = "#3d444d"
-"""Edges that carry values: solid, dark."""
-REVERSED: Final = "#b3400a"
-"""Edges that carry cotangents: dashed, vermilion."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class NodeLook:
     """How one kind of node is drawn: its outline, its inside, its border."""
 
     shape: Shape
@@ -40,22 +39,34 @@ class Look:
     stroke: str
 
 
-INPUT: Final = Look("invhouse", "#e3effb", "#1f5a96")
-VARIABLE: Final = Look("cylinder", "#fff1cf", "#855600")
-CONSTANT: Final = Look("octagon", "#eeeeee", "#565656")
-OPERATOR: Final = Look("box", "#ffffff", "#3d444d")
-OUTPUT: Final = Look("house", "#e3f4e4", "#226226")
-GRADIENT: Final = Look("ellipse", "#fde9e0", "#a03a0c")
+@dataclass(frozen=True, slots=True)
+class EdgeLook:
+    """How one kind of edge is drawn; ``meaning`` is its line in the legend."""
 
-LOOKS: Final = {
-    "input": INPUT,
-    "variable": VARIABLE,
-    "constant": CONSTANT,
-    "operator": OPERATOR,
-    "output": OUTPUT,
-    "gradient": GRADIENT,
-}
+    colour: str
+    line: Literal["solid", "dashed", "dotted"]
+    meaning: str
+
+
+NODES: Final[Mapping[NodeKind, NodeLook]] = MappingProxyType(
+    {
+        "input": NodeLook("ellipse", "#e3effb", "#1f5a96"),
+        "variable": NodeLook("cylinder", "#fff1cf", "#855600"),
+        "constant": NodeLook("octagon", "#eeeeee", "#565656"),
+        "operator": NodeLook("box", "#ffffff", "#3d444d"),
+        "output": NodeLook("hexagon", "#e3f4e4", "#226226"),
+    }
+)
 """The kinds of nodes by name."""
+
+EDGES: Final[Mapping[EdgeKind, EdgeLook]] = MappingProxyType(
+    {
+        "forward": EdgeLook("#3d444d", "solid", "a value"),
+        "reversed": EdgeLook("#b3400a", "dashed", "a derivative, in reverse"),
+        "faint": EdgeLook("#6b6f76", "dotted", "used again"),
+    }
+)
+"""The kinds of edges by name."""
 
 
 def luminance(colour: str) -> float:

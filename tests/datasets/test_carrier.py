@@ -92,7 +92,9 @@ def test_only_what_is_asked_for_comes_out(tiny, maker, quick) -> None:
 
 def test_pip_is_run_in_a_folder_of_its_own_and_told_never_to_build(tiny, maker, quick) -> None:
     carrier = maker(pickled(tiny))
-    report = "import os, sys; sys.exit(f'ERROR: {os.getcwd() == os.path.realpath(sys.argv[sys.argv.index(\"--dest\") + 1])} {sys.argv[1:]}')"
+    report = (
+        "import os, sys; sys.exit(f'ERROR: {os.getcwd() == os.path.realpath(sys.argv[sys.argv.index(\"--dest\") + 1])} {sys.argv[1:]}')"
+    )
     with pytest.raises(FetchError) as caught:
         carried(replace(carrier, pip=maker.pip(report)), tiny.parts, quick, silent)
     said = str(caught.value)
@@ -175,7 +177,7 @@ def test_arrays_of_another_set_are_refused(tiny, maker, quick, wrong: str) -> No
     first = {"pixel": images + 1, "nan": images * np.float32("nan"), "count": images[:7]}[wrong]
     labels = tiny.arrays["train_labels"]
     couple = pair(first, labels[: len(first)])
-    with pytest.raises(DamagedDataError, match="wrong (content of|array for) train-images"):
+    with pytest.raises(DamagedDataError, match=r"wrong (content of|array for) train-images"):
         carried(maker(b"\x80\2(" + couple * 3 + b"t."), tiny.parts, quick, silent)
 
 

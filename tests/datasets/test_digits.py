@@ -8,31 +8,25 @@ import pytest
 from graphc.nn.datasets import DatasetError, load_digits
 
 
-def test_shapes_types_and_range() -> None:
-    pytest.importorskip("sklearn")
+def test_the_split_and_the_scale() -> None:
+    sklearn = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed")
     digits = load_digits()
-    assert digits.train_images.shape == (1500, 8, 8)
-    assert digits.test_images.shape == (297, 8, 8)
-    assert digits.train_labels.shape == (1500,)
-    assert digits.test_labels.shape == (297,)
-    for array in (digits.train_images, digits.train_labels, digits.test_images, digits.test_labels):
-        assert array.dtype == np.uint8
-        assert not array.flags.writeable
+    assert (digits.train_images.shape, digits.test_images.shape) == ((1500, 8, 8), (297, 8, 8))
+    assert (digits.train_labels.shape, digits.test_labels.shape) == ((1500,), (297,))
+    assert (digits.train_images.dtype, digits.train_labels.dtype) == (np.uint8, np.uint8)
     assert (digits.train_images.min(), digits.train_images.max()) == (0, 255)
-    assert set(digits.train_labels) == set(digits.test_labels) == set(range(10))
+    source = sklearn.load_digits()
+    np.testing.assert_array_equal(np.rint(digits.test_images / 255 * 16), source.images[1500:])
+    np.testing.assert_array_equal(digits.test_labels, source.target[1500:])
+    assert set(digits.test_labels.tolist()) == set(range(10))
 
 
-def test_the_images_are_those_of_scikit_learn_in_order() -> None:
-    datasets = pytest.importorskip("sklearn.datasets")
-    theirs, ours = datasets.load_digits(), load_digits()
-    images = np.concatenate([ours.train_images, ours.test_images])
-    np.testing.assert_array_equal(np.rint(images / 255 * 16), theirs.images)
-    np.testing.assert_array_equal(np.concatenate([ours.train_labels, ours.test_labels]), theirs.target)
+def test_arrays_are_read_only() -> None:
+    pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed")
+    assert not load_digits().train_images.flags.writeable
 
 
-def test_without_scikit_learn_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn", None)
+def test_without_scikit_learn_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(DatasetError, match="pip install scikit-learn") as caught:
+    with pytest.raises(DatasetError, match="fits: python -m pip install scikit-learn; or --dataset mnist"):
         load_digits()
-    assert "--dataset mnist" in str(caught.value)

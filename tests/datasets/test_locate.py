@@ -239,7 +239,7 @@ def test_a_hostile_archive_with_the_right_hash_is_refused(bench, tiny, wrong: st
     }
     chosen = {name: array for name, array in (tiny.arrays | {"train_images": arrays.get(wrong)}).items() if array is not None}
     bench.sources(archive(bench, b"PK no zip" if wrong == "no zip" else npz(**chosen)))
-    with pytest.raises(NoDatasetError, match="tiny.npz: (wrong|unreadable)"):
+    with pytest.raises(NoDatasetError, match=r"tiny\.npz: (wrong|unreadable)"):
         bench.load()
     assert not list(bench.cache.glob("train-images*"))
 
@@ -252,7 +252,14 @@ def test_nothing_anywhere_lists_all_that_was_tried_and_the_ways_on(bench) -> Non
     assert lines[0] == "no copy of tiny was found; these were tried:"
     for line, words in zip(
         lines[1:],
-        ["$GRAPHC_DATA: not set", f"the cache folder, {bench.cache}", "http://127.0.0.1:9/: ", "HTTP 404", "tiny==1 by pip: pip cannot be run", "fits: --data"],
+        [
+            "$GRAPHC_DATA: not set",
+            f"the cache folder, {bench.cache}",
+            "http://127.0.0.1:9/: ",
+            "HTTP 404",
+            "tiny==1 by pip: pip cannot be run",
+            "fits: --data",
+        ],
         strict=True,
     ):
         assert words in line

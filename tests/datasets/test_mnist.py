@@ -12,7 +12,7 @@ import pytest
 
 from graphc.nn.datasets import DamagedDataError, Digits, load_mnist
 from graphc.nn.datasets.mnist import MNIST, PARTS, SOURCES
-from graphc.nn.datasets.sources import address
+from graphc.nn.datasets.sources import Mirror, address
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +66,14 @@ def test_public_sources_are_https_then_pip() -> None:
 
 def test_parts_say_how_large_they_are() -> None:
     assert [part.size for part in PARTS] == [47_040_016, 60_008, 7_840_016, 10_008]
+
+
+def test_the_real_files_come_over_the_wire_once(site, quick, real_mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.serve({f"{part.stem}.gz": (real_mnist / f"{part.stem}.gz").read_bytes() for part in PARTS})
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.delenv("GRAPHC_DATA", raising=False)
+    catalogue = dataclasses.replace(MNIST, sources=(Mirror(site.url),), limits=quick)
+    assert load_mnist(catalogue=catalogue, progress=False).train_images.mean() == pytest.approx(33.318421, abs=1e-6)
+    assert Path(load_mnist(progress=False, offline=True).source).is_relative_to(tmp_path)
+    assert len(site.asked) == 4

@@ -124,15 +124,15 @@ def test_check_hash_says_both_hashes() -> None:
         check_hash("it", b"wrong", right)
 
 
-def test_verify_takes_plain_and_gzipped(toy) -> None:
-    part = toy.parts[0]
-    plain = gzip.decompress(toy.packed[part])
-    assert verify(plain, part) == verify(toy.packed[part], part) == plain
+def test_verify_takes_plain_and_gzipped(tiny) -> None:
+    part = tiny.parts[0]
+    plain = gzip.decompress(tiny.files[f"{part.stem}.gz"])
+    assert verify(plain, part) == verify(tiny.files[f"{part.stem}.gz"], part) == plain
 
 
-def test_verify_refuses_every_single_changed_pixel(toy) -> None:
-    part = toy.parts[1]
-    plain = gzip.decompress(toy.packed[part])
+def test_verify_refuses_every_single_changed_pixel(tiny) -> None:
+    part = tiny.parts[1]
+    plain = gzip.decompress(tiny.files[f"{part.stem}.gz"])
     for place in range(len(plain)):
         changed = bytearray(plain)
         changed[place] ^= 1

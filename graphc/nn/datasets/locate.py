@@ -79,6 +79,10 @@ def _read(files: Mapping[Part, Path]) -> Contents:
 def _lack(folder: Path, lacking: list[Part]) -> str:
     try:
         next(folder.iterdir(), None)
+    except FileNotFoundError:
+        return "there is no such folder"
+    except NotADirectoryError:
+        return "that is not a folder"
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         return str(error.strerror if isinstance(error, OSError) else error)
     return f"{_names(lacking)} missing"

@@ -104,9 +104,11 @@ def _read(body: http.client.HTTPResponse, limits: Limits) -> bytes:
     try:
         # read1 returns what is there; read would wait for a whole chunk, drop by drop, for ever.
         return body.read1(_CHUNK)
+    except TimeoutError as error:
+        raise DroppedError(f"time-out: no byte for {limits.stall_s:g} s") from error
     # ValueError: a chunked body whose lengths are no numbers.
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise DroppedError(f"connection lost: {_reason(error, limits)}") from error
+        raise DroppedError(f"connection lost: {_reason(error)}") from error
 
 
 def _follow(url: str, have: int, limits: Limits) -> http.client.HTTPResponse | None:
@@ -124,7 +126,7 @@ def _follow(url: str, have: int, limits: Limits) -> http.client.HTTPResponse | N
                 url = _next_address(url, error.headers["Location"])
         # ValueError: an address or a header that urllib cannot take apart.
         except (OSError, http.client.HTTPException, ValueError) as error:
-            _refuse(_reason(error, limits), error)
+            _refuse(_unanswered(error, limits), error)
     raise FetchError("too many redirects", given=[f"the last one to {printable(url)}"])
 
 
@@ -132,12 +134,16 @@ def _refuse(given: str, error: Exception) -> NoReturn:
     raise FetchError(printable(given)) from error
 
 
-def _reason(error: Exception, limits: Limits) -> str:
+def _unanswered(error: Exception, limits: Limits) -> str:
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, TimeoutError):
-        return f"time-out after {limits.stall_s:g} s"
-    words = cause.strerror if isinstance(cause, OSError) else None
-    return printable(words or str(cause) or type(cause).__name__)
+        return f"time-out: no answer in {limits.stall_s:g} s"
+    return _reason(cause) if isinstance(cause, Exception) else str(cause)
+
+
+def _reason(error: Exception) -> str:
+    words = error.strerror if isinstance(error, OSError) else None
+    return printable(words or str(error)) or type(error).__name__
 
 
 def _next_address(url: str, location: str) -> str:

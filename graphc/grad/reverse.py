@@ -1,0 +1,107 @@
+"""Reverse mode: the gradient of a graph is a graph.
+
+One sweep against the order of the graph. Each node adds up what its readers send it (its cotangent) and sends each input its
+share: a pointwise op the cotangent times its partial derivative, every other op what its VJP says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Literal, TypeAlias
+
+from graphc import ops
+from graphc.core import Op, Tensor, derived_from, dtypes, toposort
+from graphc.core.graph import ancestors_through
+from graphc.grad.kinks import guarded
+from graphc.grad.mask import Masks
+
+Kinks: TypeAlias = Literal["zero", "nan", "raise"]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What the edge from ``node.inputs[index]`` to ``node`` carries back.
+
+    ``local`` is the partial derivative of a pointwise op, ``contribution`` what reaches the input, and ``cotangent`` the
+    derivative of the whole with respect to ``node``.
+    """
+
+    node: Tensor
+    index: int
+    local: Tensor | int | None
+    contribution: Tensor
+    cotangent: Tensor
+
+
+def carries(node: Tensor, index: int) -> bool:
+    """Whether a gradient can pass from ``node`` to its input ``index``."""
+    op = node.op
+    if op is None or not dtypes.is_float(node.dtype) or not dtypes.is_float(node.inputs[index].dtype):
+        return False
+    if op.reverse is not None:
+        return True
+    return op.pointwise and partial_of(op, index) not in (None, 0)
+
+
+def partial_of(op: Op, index: int) -> Any:
+    """The declared partial derivative with respect to this operand."""
+    return op.partials[index]
+
+
+class Sweep:
+    """One backward pass from ``y``, with ``seed`` as its cotangent, to everything in ``wrt`` that it reaches."""
+
+    def __init__(self, y: Tensor, seed: Tensor, wrt: Sequence[Tensor], kinks: Kinks = "zero") -> None:
+        order = toposort([y])
+        self.kinks: Kinks = kinks
+        self.active = ancestors_through(order, wrt, carries)
+        self.cotangents: dict[Tensor, Tensor] = {}
+        self.flows: list[Flow] = []
+        self._masks = Masks()
+        self._arriving: dict[Tensor, list[Tensor]] = {y: [seed]}
+        for node in reversed(order):
+            if node in self._arriving and node in self.active:
+                self._visit(node)
+
+    def _visit(self, node: Tensor) -> None:
+        with derived_from(node, gradient=True):
+            g = reduce(ops.add, self._arriving.pop(node))
+            self.cotangents[node] = g
+            reached = [i for i, x in enumerate(node.inputs) if x in self.active and carries(node, i)]
+            if reached and node.op is not None:
+                self._send(node, node.op, g, reached)
+
+    def _send(self, node: Tensor, op: Op, g: Tensor, reached: list[int]) -> None:
+        shares = op.reverse(g, node, *node.inputs, **op.keywords(node)) if op.reverse else None
+        for i in reached:
+            local = None if shares else self._local(node, op, i)
+            share = shares[i] if shares else self._pointwise(node, g, local)
+            if op.pointwise:
+                share = ops.sum_to(share, node.inputs[i].shape)
+            self._masks.send(node, i)
+            self._arriving.setdefault(node.inputs[i], []).append(share)
+            self.flows.append(Flow(node, i, local, share, g))
+
+    def _local(self, node: Tensor, op: Op, index: int) -> Any:
+        partial = partial_of(op, index)
+        if isinstance(partial, int):
+            return partial
+        attributes = op.keywords(node)
+        value = partial(node, *node.inputs, **attributes)
+        if op.kinks is None or self.kinks == "zero" or isinstance(value, int):
+            return value
+        return guarded(value, node, op.kinks(*node.inputs, **attributes), self.kinks)
+
+    def _pointwise(self, node: Tensor, g: Tensor, local: Tensor | int) -> Tensor:
+        if isinstance(local, int):
+            return {1: g, -1: -g}[local] if local in (1, -1) else g * local
+        mask = self._masks.of(node)
+        share = g * local
+        return share if mask is None else ops.where(mask, share, 0)
+
+
+def backpropagate(y: Tensor, seed: Tensor, wrt: Sequence[Tensor], kinks: Kinks = "zero") -> Mapping[Tensor, Tensor]:
+    """The cotangent of every node between ``y`` and ``wrt``; a node without one gets no gradient."""
+    return Sweep(y, seed, wrt, kinks).cotangents

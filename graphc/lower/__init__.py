@@ -1,0 +1,25 @@
+"""From a graph to a function: order, memory, source. This package knows the op records, and no op."""
+
+from graphc.lower.buffers import Plan, assign
+from graphc.lower.compute import compute, interpret
+from graphc.lower.expand import expand
+from graphc.lower.schedule import Schedule, schedule
+from graphc.lower.source import Source, emit_jax, emit_numpy, size_names
+from graphc.lower.targets.jax import JaxProgram
+from graphc.lower.targets.numpy import NumpyProgram
+
+__all__ = [
+    "JaxProgram",
+    "NumpyProgram",
+    "Plan",
+    "Schedule",
+    "Source",
+    "assign",
+    "compute",
+    "emit_jax",
+    "emit_numpy",
+    "expand",
+    "interpret",
+    "schedule",
+    "size_names",
+]

@@ -1,0 +1,38 @@
+"""Ops that a target has no form for, taken apart into ops that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphc.core import Tensor, derived_from, rebuild, toposort
+from graphc.core.errors import BackendError
+from graphc.lower.template import template_of
+
+
+def expand(roots: Sequence[Tensor], target: str) -> list[Tensor]:
+    """The roots in ops that the target emits. Raises :class:`BackendError` for an op that it neither has nor can take apart."""
+    roots = list(roots)
+    while True:
+        new: dict[Tensor, Tensor] = {}
+        for node in toposort(roots):
+            new[node] = _expanded(node, tuple([new[x] for x in node.inputs]), target)
+        if all(a is b for a, b in new.items()):
+            return roots
+        roots = [new[root] for root in roots]
+
+
+def _expanded(node: Tensor, inputs: tuple[Tensor, ...], target: str) -> Tensor:
+    if node.op is None or template_of(node, target) is not None:
+        if inputs == node.inputs:
+            return node
+        with derived_from(node):
+            return rebuild(node, inputs)
+    if node.op.expand is None:
+        raise BackendError(f"the op {node.op.name} has neither a {target} form nor a decomposition", fits="emit=, jax= or @op.decompose")
+    with derived_from(node):
+        result = node.op.expand(*inputs, **node.op.keywords(node))
+    if result.type is not node.type:
+        raise BackendError(f"{node.op.name} decomposes into {result.type}", given=[f"the op's type: {node.type}"], fits="a decomposition of the same type")
+    if node.label and not result.label:
+        result.label = node.label
+    return result

@@ -1,0 +1,28 @@
+"""Names for values in emitted source: the user's where they are identifiers, made up otherwise, and never one twice."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+from collections.abc import Iterable
+
+_TAKEN = {*dir(builtins), *keyword.kwlist, *keyword.softkwlist, "np", "jax", "jnp", "make", "step", "checks", "bfloat16"}
+
+
+class Names:
+    """Gives out each name once."""
+
+    def __init__(self, reserved: Iterable[str] = ()) -> None:
+        self._used = _TAKEN | set(reserved)
+
+    def fresh(self, wish: str | None, otherwise: str) -> str:
+        """A name like ``wish``, or ``otherwise`` where there is no wish."""
+        base = re.sub(r"[^0-9A-Za-z_]+", "_", wish or "").strip("_") or otherwise
+        if base[0].isdigit():
+            base = f"{otherwise.rstrip('0123456789')}_{base}"
+        name, count = base, 2
+        while name in self._used:
+            name, count = f"{base}_{count}", count + 1
+        self._used.add(name)
+        return name

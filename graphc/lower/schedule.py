@@ -1,0 +1,57 @@
+"""The order in which nodes are computed, and what can be computed once and for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from graphc.core import Tensor, Variable, describe, toposort
+from graphc.core.errors import ArgumentError
+from graphc.core.expr import Constant, Input
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A graph in order.
+
+    ``hoisted`` depend on constants and sizes alone and are computed when the function is made; ``steps`` in each call.
+    """
+
+    inputs: tuple[Input, ...]
+    variables: tuple[Variable, ...]
+    constants: tuple[Constant, ...]
+    hoisted: tuple[Tensor, ...]
+    steps: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    updates: Mapping[Variable, Tensor]
+
+    def __str__(self) -> str:
+        rows = [*("hoisted  " + _line(node) for node in self.hoisted), *("step     " + _line(node) for node in self.steps)]
+        return "\n".join(rows)
+
+
+def _line(node: Tensor) -> str:
+    assert node.op is not None
+    return f"{node.op.name} {node.type}"
+
+
+def schedule(inputs: Sequence[Input], outputs: Sequence[Tensor], updates: Mapping[Variable, Tensor]) -> Schedule:
+    """Order the graph of outputs and updates. Raises :class:`ArgumentError` for an input that the call does not bring."""
+    order = toposort([*outputs, *updates.values()])
+    missing = [node for node in order if isinstance(node, Input) and node not in inputs]
+    if missing:
+        raise ArgumentError("the outputs depend on inputs that are not in the list", given=[describe(node) for node in missing], fits="every input, in the order of the call")
+    depends = {node for node in order if isinstance(node, Input | Variable)}
+    hoisted: list[Tensor] = []
+    steps: list[Tensor] = []
+    for node in order:
+        if node.op is None:
+            continue
+        if any(x in depends for x in node.inputs):
+            depends.add(node)
+            steps.append(node)
+        else:
+            hoisted.append(node)
+    variables = dict.fromkeys([*(node for node in order if isinstance(node, Variable)), *updates])
+    constants = tuple([node for node in order if isinstance(node, Constant)])
+    return Schedule(tuple(inputs), tuple(variables), constants, tuple(hoisted), tuple(steps), tuple(outputs), dict(updates))

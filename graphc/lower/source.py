@@ -1,0 +1,186 @@
+"""Emitting source: a function ``make`` that allocates, and inside it ``step``, one line an operation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from graphc.core import Tensor, sizes
+from graphc.core.expr import Constant
+from graphc.lower.buffers import Plan
+from graphc.lower.names import Names
+from graphc.lower.schedule import Schedule
+from graphc.lower.template import call, helpers, jax_dtype_source, literal, numpy_dtype_source, template_of
+
+
+@dataclass(frozen=True)
+class Source:
+    """Emitted source. ``text`` defines ``make(*sizes, *constants)``, which returns ``step``.
+
+    ``step(*inputs, *variables)`` returns the outputs; on JAX also the updated variables and the checks.
+    """
+
+    text: str
+    sizes: tuple[str, ...]
+    constants: tuple[Constant, ...]
+    messages: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def size_names(schedule: Schedule) -> tuple[str, ...]:
+    """The named sizes of the inputs, in the order in which they occur."""
+    found: dict[str, None] = {}
+    for node in schedule.inputs:
+        for size in node.shape:
+            found.update(dict.fromkeys(sorted(sizes.names(size))))
+    return tuple(found)
+
+
+class _Writer:
+    """What both targets share: names, and lines with the type and the user's line as a comment."""
+
+    def __init__(self, schedule: Schedule, target: str) -> None:
+        self.schedule, self.target = schedule, target
+        self.dtype = numpy_dtype_source if target == "numpy" else jax_dtype_source
+        self.sizes = size_names(schedule)
+        functions = [node.op.name for node in (*schedule.hoisted, *schedule.steps) if node.op is not None and node.op.helper]
+        self.names = Names([*self.sizes, *functions])
+        self.name: dict[Tensor, str] = {}
+        self.big = tuple([c for c in schedule.constants if c.shape])
+        for leaf in (*schedule.inputs, *schedule.variables):
+            self.name[leaf] = self.names.fresh(leaf.label, "x" if leaf in schedule.inputs else "w")
+        self.counters = {"c": 0, "v": 0}
+
+    def numbered(self, letter: str) -> str:
+        self.counters[letter] += 1
+        return self.names.fresh(None, f"{letter}{self.counters[letter] - 1}")
+
+    def expression(self, node: Tensor) -> str:
+        template = template_of(node, self.target)
+        assert template is not None
+        template = template.replace("xp.", "np." if self.target == "numpy" else "jnp.")
+        return call(node, template, [self.name[x] for x in node.inputs], self.dtype)
+
+    def constants(self) -> Iterable[str]:
+        for c in self.schedule.constants:
+            self.name[c] = self.numbered("c")
+            if not c.shape:
+                yield f"{self.name[c]} = {literal(c.value[()], c.dtype, self.dtype(c.dtype))}"
+
+    def parameters(self) -> str:
+        return ", ".join([*self.sizes, *(self.name[c] for c in self.big)])
+
+    def arguments(self) -> str:
+        return ", ".join(self.name[leaf] for leaf in (*self.schedule.inputs, *self.schedule.variables))
+
+
+def _comment(line: str, node: Tensor, note: str = "") -> str:
+    parts = [str(node.type), node.label or "", note, str(node.origin or "")]
+    text = "  ".join(_plain(part) for part in parts if part)
+    return f"{line:<48}  # {text}"
+
+
+def _plain(text: str) -> str:
+    """A comment ends with its line, whatever the user called things."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _indent(lines: Iterable[str], depth: int) -> str:
+    return "".join(f"{'    ' * depth}{line}\n" for line in lines)
+
+
+def emit_numpy(schedule: Schedule, plan: Plan) -> Source:
+    """The schedule as NumPy source that writes into the plan's buffers."""
+    w = _Writer(schedule, "numpy")
+    head = list(w.constants())
+    for node in schedule.hoisted:
+        head.append(_comment(f"{_hoisted_name(w, node)} = {w.expression(node)}", node))
+    buffers = [w.names.fresh(None, f"buffer{i}") for i in range(len(plan.buffers))]
+    for name, type in zip(buffers, plan.buffers, strict=True):
+        head.append(f"{name} = np.empty({_shape(type.shape)}, {w.dtype(type.dtype)})")
+    body = [_numpy_line(w, plan, buffers, node) for node in schedule.steps]
+    body += _numpy_end(w, plan)
+    text = _header(w) + f"def make({w.parameters()}):\n" + _indent(head, 1) + f"\n    def step({w.arguments()}):\n" + _indent(body, 2) + "\n    return step\n"
+    return Source(text, w.sizes, w.big)
+
+
+def _header(w: _Writer) -> str:
+    ops = [node.op for node in (*w.schedule.hoisted, *w.schedule.steps) if node.op is not None]
+    if w.target == "numpy":
+        uses_bfloat16 = any(node.dtype == "bfloat16" for node in (*w.schedule.constants, *w.schedule.hoisted, *w.schedule.steps))
+        return "import numpy as np\n" + ("from ml_dtypes import bfloat16\n" if uses_bfloat16 else "") + "\n\n" + helpers(ops)
+    guards = "def guard(x, bad, checks):\n    checks.append(jnp.any(bad))\n    return x\n\n\n" if any(op.name == "guard" for op in ops) else ""
+    return "import jax\nimport jax.numpy as jnp\n\n\n" + guards
+
+
+def _hoisted_name(w: _Writer, node: Tensor) -> str:
+    w.name[node] = w.numbered("c")
+    return w.name[node]
+
+
+def _shape(shape: tuple[sizes.Dim, ...]) -> str:
+    return "(" + ", ".join(map(str, shape)) + (",)" if len(shape) == 1 else ")")
+
+
+def _numpy_line(w: _Writer, plan: Plan, buffers: list[str], node: Tensor) -> str:
+    op = node.op
+    assert op is not None
+    into = w.name[plan.direct[node]] if node in plan.direct else buffers[plan.place[node]] if node in plan.place else None
+    if into is None:
+        text = w.expression(node)
+        w.name[node] = w.names.fresh(node.label, f"v{w.counters['v']}")
+        w.counters["v"] += 1
+        return _comment(f"{w.name[node]} = {text}", node, op.name)
+    assert op.out is not None
+    line = call(node, op.out, [w.name[x] for x in node.inputs], w.dtype, out=into)
+    w.name[node] = into
+    return _comment(line, node)
+
+
+def _numpy_end(w: _Writer, plan: Plan) -> list[str]:
+    """Outputs first, so that they keep the old values, then the variables that were not written directly, then the return."""
+    lines: list[str] = []
+    taken: set[Tensor] = set()
+    results: list[str] = []
+    fresh = {node for node in w.schedule.steps if node in w.schedule.outputs and plan.root[node] is node}
+    for node in w.schedule.outputs:
+        if node in fresh and node not in taken:
+            taken.add(node)
+            results.append(w.name[node])
+            continue
+        copy = w.numbered("v")
+        lines.append(_comment(f"{copy} = np.array({w.name[node]})", node, "an output shares no memory"))
+        results.append(copy)
+    stores = [(variable, value) for variable, value in w.schedule.updates.items() if value not in plan.direct]
+    copies: list[tuple[Tensor, str]] = []
+    for variable, value in stores:
+        name = w.name[value]
+        if plan.root[value].kind == "variable":
+            name = w.numbered("v")
+            lines.append(_comment(f"{name} = np.array({w.name[value]})", value, "read before it is written"))
+        copies.append((variable, name))
+    lines += [_comment(f"np.copyto({w.name[variable]}, {name})", variable) for variable, name in copies]
+    return [*lines, f"return ({', '.join(results)}{',' if len(results) == 1 else ''})"]
+
+
+def emit_jax(schedule: Schedule) -> Source:
+    """The schedule as JAX source, for ``jax.jit``: a pure function of inputs and variables."""
+    w = _Writer(schedule, "jax")
+    head = list(w.constants())
+    body: list[str] = ["checks = []"]
+    for node in (*schedule.hoisted, *schedule.steps):
+        text = w.expression(node)
+        w.name[node] = w.names.fresh(node.label, f"v{w.counters['v']}")
+        w.counters["v"] += 1
+        assert node.op is not None
+        body.append(_comment(f"{w.name[node]} = {text}", node, node.op.name))
+    body.append(f"return [{_names(w, schedule.outputs)}], [{_names(w, schedule.updates.values())}], checks")
+    messages = tuple([node.attributes["message"] for node in (*schedule.hoisted, *schedule.steps) if node.op is not None and node.op.name == "guard"])
+    text = _header(w) + f"def make({w.parameters()}):\n" + _indent(head, 1) + f"\n    def step({w.arguments()}):\n" + _indent(body, 2) + "\n    return step\n"
+    return Source(text, w.sizes, w.big, messages)
+
+
+def _names(w: _Writer, nodes: Iterable[Tensor]) -> str:
+    return ", ".join(w.name[node] for node in nodes)

@@ -1,0 +1,1 @@
+"""The targets that graphs are lowered to."""

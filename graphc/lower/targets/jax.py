@@ -1,0 +1,83 @@
+"""The JAX target: the emitted source under ``jax.jit``. Variables stay on the device and are donated to their updates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from graphc.core import Tensor
+from graphc.core.errors import BackendError, KinkError
+from graphc.lower.loading import load
+from graphc.lower.schedule import Schedule
+from graphc.lower.source import Source, emit_jax
+
+WIDE = ("float64", "int64", "uint64")
+
+
+def import_jax() -> Any:
+    """The module jax, or an error that says how to get it."""
+    try:
+        import jax
+    except ImportError as error:
+        raise BackendError(
+            f"backend='jax' needs JAX, which does not import: {error}",
+            fits='pip install "graphc[jax]" for CPU, "graphc[cuda]" for NVIDIA GPUs, "graphc[tpu]" for TPUs; or backend="numpy"',
+        ) from error
+    return jax
+
+
+class JaxProgram:
+    """A schedule as a jitted function; XLA compiles it once for each combination of sizes."""
+
+    def __init__(self, schedule: Schedule, title: str) -> None:
+        self._jax = import_jax()
+        self.schedule = schedule
+        self.source: Source = emit_jax(schedule)
+        step = load(self.source.text, title)
+        self._make = step
+        self._constants = [c.value for c in self.source.constants]
+        self._steps: dict[tuple[int, ...], Any] = {}
+        self._wide = any(node.dtype in WIDE for node in _nodes(schedule))
+
+    @property
+    def buffer_bytes(self) -> None:
+        """XLA plans its own memory."""
+        return
+
+    def run(self, inputs: Sequence[Any], sizes: tuple[int, ...]) -> Sequence[Any]:
+        """The outputs as JAX arrays, after the updates are in the variables."""
+        with self._precision():
+            step = self._steps.get(sizes) or self._instance(sizes)
+            state = [self._device(variable.storage) for variable in self.schedule.variables]
+            outputs, updated, checks = step(*inputs, *state)
+        self._check(checks)
+        for variable, value in zip(self.schedule.updates, updated, strict=True):
+            variable.storage = value
+        return outputs
+
+    def _instance(self, sizes: tuple[int, ...]) -> Any:
+        self._steps[sizes] = step = self._jax.jit(self._make(*sizes, *self._constants))
+        return step
+
+    def _precision(self) -> Any:
+        """64-bit types exist in JAX only where they are asked for; a graph that has them never runs in 32 bits."""
+        if not self._wide:
+            return nullcontext()
+        if hasattr(self._jax, "enable_x64"):
+            return self._jax.enable_x64(True)
+        from jax.experimental import enable_x64  # before JAX 0.8
+
+        return enable_x64()
+
+    def _device(self, value: Any) -> Any:
+        return value if isinstance(value, self._jax.Array) else self._jax.numpy.array(value)
+
+    def _check(self, checks: Sequence[Any]) -> None:
+        for failed, message in zip(checks, self.source.messages, strict=True):
+            if bool(failed):
+                raise KinkError(message)
+
+
+def _nodes(schedule: Schedule) -> list[Tensor]:
+    return [*schedule.inputs, *schedule.variables, *schedule.constants, *schedule.hoisted, *schedule.steps]

@@ -1,0 +1,90 @@
+"""Filling in the templates of the op records: ``$x`` becomes the name of a value, ``$axis`` the source of an attribute.
+
+What comes out is Python source that will be executed, so nothing of the user's may pass as it is: values have names that graphc
+gave, strings are quoted, and everything else is a number, a dtype or a size.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from graphc.core import Op, Tensor, dtypes
+from graphc.core.errors import BackendError
+from graphc.core.sizes import Size
+
+_HOLE = re.compile(r"\$(\w+)")
+
+
+def fill(template: str, holes: Mapping[str, str]) -> str:
+    """The template with every ``$name`` replaced."""
+    return _HOLE.sub(lambda hole: holes[hole.group(1)], template)
+
+
+def template_of(node: Tensor, target: str) -> str | None:
+    """The op's template for ``"numpy"`` or ``"jax"``, or None if it has to be decomposed there."""
+    op = node.op
+    if op is None:
+        return None
+    template = op.emit if target == "numpy" else op.jax or op.emit
+    if callable(template):
+        attributes = op.keywords(node)
+        used = template.__code__.co_varnames[: template.__code__.co_argcount]
+        template = template(**{name: attributes[name] for name in used})
+    return template
+
+
+def call(node: Tensor, template: str, operands: Sequence[str], dtype: Callable[[str], str], out: str = "") -> str:
+    """The source of the node's call on operands of these names, into ``out`` where the template has that hole."""
+    op = node.op
+    assert op is not None
+    holes = {op.operands[0]: ", ".join(operands)} if op.variadic else dict(zip(op.operands, operands, strict=True))
+    return fill(template, {"out": out} | holes | {name: attribute(value, name, dtype) for name, value in op.keywords(node).items()})
+
+
+def attribute(value: Any, name: str, dtype: Callable[[str], str]) -> str:
+    """The source of an attribute's value."""
+    if name == "dtype":
+        return dtype(value)
+    if isinstance(value, tuple):
+        items: tuple[Any, ...] = value
+        return "(" + "".join(f"{attribute(item, '', dtype)}, " for item in items).rstrip(" " if len(items) == 1 else ", ") + ")"
+    if isinstance(value, str | bool | int | None):
+        return repr(value)
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, Size) or hasattr(value, "items"):
+        return str(value)
+    raise BackendError(f"the attribute {name} has a value that cannot be written as source: {value!r}", fits="numbers, strings, sizes, tuples of them")
+
+
+def number(value: float) -> str:
+    """A float as source, also where it has no literal."""
+    return repr(value) if value - value == 0 else f"float({str(value)!r})"
+
+
+def helpers(ops: Sequence[Op]) -> str:
+    """The functions that these ops need beside the source."""
+    texts = dict.fromkeys(op.helper.strip("\n") for op in ops if op.helper)
+    return "".join(f"{text}\n\n\n" for text in texts)
+
+
+def numpy_dtype_source(dtype: str) -> str:
+    """A dtype as the NumPy source writes it."""
+    return {"bool": "np.bool_", "bfloat16": "bfloat16"}.get(dtype, f"np.{dtype}")
+
+
+def jax_dtype_source(dtype: str) -> str:
+    """A dtype as the JAX source writes it."""
+    return "jnp.bool_" if dtype == "bool" else f"jnp.{dtype}"
+
+
+def literal(value: Any, dtype: str, dtype_source: str) -> str:
+    """A scalar constant as source."""
+    if dtype == "bool":
+        return f"{dtype_source}({bool(value)})"
+    if not dtypes.is_float(dtype):
+        return f"{dtype_source}({int(value)})"
+    short = str(value)
+    return f"{dtype_source}({short})" if value - value == 0 else f"{dtype_source}({short!r})"

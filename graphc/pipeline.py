@@ -1,0 +1,281 @@
+"""The one road: declare -> grad -> compile. Here a graph becomes a function, stage by stage, and each stage can be looked at."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from graphc.core import Tensor, TensorType, Variable, as_tensor, describe, dtypes, sizes, substitute, toposort
+from graphc.core.errors import ArgumentError, BackendError, DTypeError, KinkError, ShapeError
+from graphc.core.expr import Input
+from graphc.core.sizes import Dim
+from graphc.lower import JaxProgram, NumpyProgram, expand, schedule
+from graphc.rewrite import DEFAULT, UNSAFE, Application, simplify
+
+Backend = Literal["numpy", "jax"]
+_PROGRAMS = {"numpy": NumpyProgram, "jax": JaxProgram}
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One stage of a compilation: what it did to the number of nodes, and how long it took."""
+
+    name: str
+    nodes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the compiler did. ``print`` it; the fields hold the same for programs.
+
+    ``flops`` and ``buffer_bytes`` are formulas of the named sizes; ``buffer_bytes`` is None where the backend plans memory.
+    """
+
+    backend: str
+    passes: tuple[Pass, ...]
+    applied: tuple[Application, ...]
+    flops_before: Dim
+    flops: Dim
+    buffer_bytes: Dim | None
+
+    @property
+    def rules(self) -> Counter[str]:
+        """How often each rule fired."""
+        return Counter(application.rule.name for application in self.applied)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Time by pass."""
+        return {stage.name: stage.seconds for stage in self.passes}
+
+    def __str__(self) -> str:
+        lines = [f"compiled for {self.backend}"]
+        lines += [f"  {stage.name:<10} {stage.nodes:>7} nodes  {1e3 * stage.seconds:8.2f} ms" for stage in self.passes]
+        lines += ["rules that fired:"] + [f"  {count:>4} x {name}" for name, count in sorted(self.rules.items(), key=lambda item: (-item[1], item[0]))]
+        lines += [f"flops a call: {self.flops_before} before, {self.flops} after"]
+        if self.buffer_bytes is not None:
+            lines += [f"bytes of buffers: {self.buffer_bytes}"]
+        return "\n".join(lines)
+
+
+class Function:
+    """A compiled graph. Call it with a value for each input; named sizes are read off the values.
+
+    ``source`` is the code that runs, ``report`` what the compiler did. A call leaves the inputs as they are, updates the
+    variables, and returns fresh arrays (NumPy arrays and scalars, or JAX arrays on JAX) in the structure of the outputs.
+    It may be called from several threads; calls that update variables wait for one another.
+    """
+
+    def __init__(self, inputs: tuple[Input, ...], structure: Any, program: NumpyProgram | JaxProgram, report: Report) -> None:
+        self.inputs, self.report = inputs, report
+        self._structure, self._program = structure, program
+        self._dtypes = [dtypes.numpy_dtype(x.dtype) for x in inputs]
+        self._updates = bool(program.schedule.updates)
+        self._lock = threading.Lock()
+
+    @property
+    def source(self) -> str:
+        """The Python source that runs: ``make(sizes and constants)`` allocates and returns ``step(inputs, variables)``."""
+        return self._program.source.text
+
+    def __call__(self, *values: Any) -> Any:
+        """Run on these values. Raises :class:`ShapeError` and :class:`DTypeError` for values that do not fit the inputs."""
+        if len(values) != len(self.inputs):
+            raise ArgumentError(f"the function was given {len(values)} values", given=[describe(x) for x in self.inputs], fits=f"{len(self.inputs)} values, in this order")
+        arrays = [_value(value, x, dtype) for value, x, dtype in zip(values, self.inputs, self._dtypes, strict=True)]
+        bound = self._sizes(arrays)
+        try:
+            if not self._updates:
+                return structured(self._structure, self._program.run(arrays, bound))
+            with self._lock:
+                return structured(self._structure, self._program.run(arrays, bound))
+        except ArithmeticError as error:
+            raise KinkError(str(error)) from None
+
+    def _sizes(self, arrays: Sequence[Any]) -> tuple[int, ...]:
+        found: dict[str, tuple[int, Input]] = {}
+        for array, x in zip(arrays, self.inputs, strict=True):
+            _bind_shape(array.shape, x, found)
+        return tuple([found[name][0] for name in self._program.source.sizes])
+
+    def __repr__(self) -> str:
+        return f"<graphc function of ({', '.join(str(x.label) for x in self.inputs)}) on {self.report.backend}>"
+
+
+def structured(like: Any, results: Sequence[Any]) -> Any:
+    """The results as what the outputs were: one, a list, a tuple or a dict."""
+    if isinstance(like, Tensor):
+        return results[0]
+    if isinstance(like, Mapping):
+        return dict(zip(like, results, strict=True))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return type(like)(results)
+
+
+def _value(value: Any, x: Input, dtype: np.dtype[Any]) -> Any:
+    if getattr(value, "dtype", None) == dtype and hasattr(value, "shape"):
+        return value
+    array = np.asarray(value)
+    if array.dtype == dtype:
+        return array
+    if not np.can_cast(array.dtype, dtype, "same_kind") and array.size:
+        raise DTypeError(f"the value of {x.label} is {array.dtype}", given=[describe(x)], fits=f"{x.dtype}, or a dtype that casts to it")
+    cast = array.astype(dtype)
+    if array.dtype.kind in "iu" and dtype.kind in "iu" and not np.array_equal(cast, array):
+        raise DTypeError(f"the value of {x.label} has numbers that {x.dtype} does not hold", given=[describe(x)], fits=f"numbers that {x.dtype} holds")
+    return cast
+
+
+def _bind_shape(shape: tuple[int, ...], x: Input, found: dict[str, tuple[int, Input]]) -> None:
+    if len(shape) != x.ndim:
+        raise ShapeError(f"the value of {x.label} has shape {shape}", given=[describe(x)], fits=f"{x.ndim} axes")
+    for declared, given in zip(x.shape, shape, strict=True):
+        if isinstance(declared, int):
+            if declared != given:
+                raise ShapeError(f"the value of {x.label} has shape {shape}", given=[describe(x)], fits=f"{x.type}")
+            continue
+        name = str(declared)
+        known, first = found.setdefault(name, (given, x))
+        if known != given:
+            raise ShapeError(
+                f"the size {name!r} would be {known} and {given} in one call",
+                given=[f"{known}: {describe(first)}", f"{given}: {describe(x)}"],
+                fits="values that agree on every named size",
+            )
+
+
+def compile(
+    inputs: Input | Sequence[Input],
+    outputs: Any,
+    updates: Mapping[Variable, Any] | None = None,
+    *,
+    backend: Backend = "numpy",
+    optimize: bool = True,
+    unsafe_math: bool = False,
+) -> Function:
+    """Compile a graph into a function of ``inputs`` that returns ``outputs`` and updates variables.
+
+    Args:
+        inputs: an input, or the inputs in the order of the call.
+        outputs: a tensor, or a list, tuple or dict of them; the function returns the same structure.
+        updates: for each variable to be written, its new value. All are computed from the values before the call.
+        backend: ``"numpy"`` or ``"jax"``.
+        optimize: False leaves the graph as it was written.
+        unsafe_math: allow rewrites that are wrong for NaN and inf, such as ``0 * x`` to 0.
+
+    Raises:
+        ArgumentError: an input is missing, or something is no tensor. DTypeError, ShapeError: an update does not fit its
+        variable. BackendError: the backend is not installed.
+    """
+    leaves = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    _check_inputs(leaves)
+    if backend not in _PROGRAMS:
+        raise BackendError(f"there is no backend {backend!r}", fits=", ".join(map(repr, _PROGRAMS)))
+    structure = outputs if isinstance(outputs, Tensor | Mapping | list | tuple) else as_tensor(outputs)
+    roots = _roots(structure)
+    new = {variable: _new_value(variable, value) for variable, value in (updates or {}).items()}
+    return _Compilation(backend, UNSAFE if unsafe_math else DEFAULT if optimize else None).run(leaves, structure, roots, new)
+
+
+class _Compilation:
+    """The stages, with a clock."""
+
+    def __init__(self, backend: Backend, rules: Any) -> None:
+        self.backend: Backend = backend
+        self.rules = rules
+        self.passes: list[Pass] = []
+        self.applied: list[Application] = []
+        self._started = time.perf_counter()
+
+    def run(self, inputs: tuple[Input, ...], structure: Any, roots: list[Tensor], updates: dict[Variable, Tensor]) -> Function:
+        graph = [*roots, *updates.values()]
+        self._done("declared", graph)
+        before = flops(graph)
+        graph = self._simplify("simplify", graph)
+        graph = expand(graph, self.backend)
+        self._done("expand", graph)
+        graph = self._simplify("simplify2", graph)
+        plan = schedule(inputs, graph[: len(roots)], dict(zip(updates, graph[len(roots) :], strict=True)))
+        self._done("schedule", graph)
+        program = _PROGRAMS[self.backend](plan, "step")
+        self._done("emit", graph)
+        report = Report(self.backend, tuple(self.passes), tuple(self.applied), before, flops(graph), program.buffer_bytes)
+        return Function(inputs, structure, program, report)
+
+    def _simplify(self, name: str, graph: list[Tensor]) -> list[Tensor]:
+        if self.rules is not None:
+            done = simplify(graph, self.rules)
+            self.applied += done.applied
+            graph = list(done.roots)
+        self._done(name, graph)
+        return graph
+
+    def _done(self, name: str, graph: list[Tensor]) -> None:
+        nodes = len(toposort(graph))
+        now = time.perf_counter()
+        self.passes.append(Pass(name, nodes, now - self._started))
+        self._started = now
+
+
+def flops(roots: Iterable[Tensor]) -> Dim:
+    """Floating-point operations of one evaluation, as a formula of the named sizes."""
+    total: Dim = 0
+    for node in toposort(roots):
+        if node.op is not None:
+            total = node.op.count_flops(node) + total
+    return total
+
+
+def _check_inputs(leaves: tuple[Any, ...]) -> None:
+    for x in leaves:
+        if not isinstance(x, Input):
+            raise ArgumentError(f"compile: {x!r} is no input", fits="tensors made by gc.input; variables need not be listed")
+    if len(set(leaves)) < len(leaves):
+        raise ArgumentError("compile: an input is listed twice", given=[describe(x) for x in leaves], fits="each input once")
+
+
+def _roots(structure: Any) -> list[Tensor]:
+    if isinstance(structure, Tensor):
+        return [structure]
+    items = structure.values() if isinstance(structure, Mapping) else structure
+    return [as_tensor(item) for item in items]  # pyright: ignore[reportUnknownVariableType]
+
+
+def _new_value(variable: Any, value: Any) -> Tensor:
+    if not isinstance(variable, Variable):
+        raise ArgumentError(f"updates: {variable!r} is no variable", fits="{variable: new value} with variables made by gc.variable")
+    new = as_tensor(value)
+    if new.shape != variable.shape:
+        raise ShapeError(f"updates: the new value of {variable.label} has another shape", given=[describe(variable), describe(new)], fits=str(variable.type))
+    if new.dtype != variable.dtype:
+        raise DTypeError(f"updates: the new value of {variable.label} has another dtype", given=[describe(variable), describe(new)], fits=f"gc.cast(value, {variable.dtype!r})")
+    return new
+
+
+def evaluate(y: Any, values: Mapping[Tensor, Any] | None = None, *, backend: Backend = "numpy", optimize: bool = True) -> Any:
+    """Compile and run once: the value of ``y`` (a tensor, or a list, tuple or dict of them), given a value for each input.
+
+    ``values`` may also give values to variables, for this evaluation alone. Errors are those of ``compile`` and of the call.
+    """
+    given = dict(values or {})
+    inputs = [x for x in given if isinstance(x, Input)]
+    replaced = {x: _stand_in(x) for x in given if isinstance(x, Variable)}
+    if replaced:
+        structure = y if isinstance(y, Tensor | Mapping | list | tuple) else as_tensor(y)
+        results = substitute(_roots(structure), replaced)
+        run = compile([*inputs, *replaced.values()], results, backend=backend, optimize=optimize)
+        return structured(structure, run(*[given[x] for x in inputs], *[given[x] for x in replaced]))
+    return compile(inputs, y, backend=backend, optimize=optimize)(*[given[x] for x in inputs])
+
+
+def _stand_in(variable: Variable) -> Input:
+    node = Input(None, (), (), TensorType(variable.dtype, sizes.canonical(variable.shape)))
+    node.label = variable.label
+    return node
+
