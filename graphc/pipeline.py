@@ -16,9 +16,11 @@ from graphc.core.errors import ArgumentError, BackendError, DTypeError, KinkErro
 from graphc.core.expr import Input
 from graphc.core.sizes import Dim
 from graphc.lower import JaxProgram, NumpyProgram, expand, schedule
-from graphc.rewrite import DEFAULT, UNSAFE, Application, simplify
+from graphc.rewrite import DEFAULT, UNSAFE, Application, RuleSet, simplify
 
 Backend = Literal["numpy", "jax"]
+RAISING = ("stable",)
+"""Groups of rules that put a whole for its pieces; after ``expand`` has taken the wholes apart they rest."""
 _PROGRAMS = {"numpy": NumpyProgram, "jax": JaxProgram}
 
 
@@ -186,7 +188,7 @@ def compile(
 class _Compilation:
     """The stages, with a clock."""
 
-    def __init__(self, backend: Backend, rules: Any) -> None:
+    def __init__(self, backend: Backend, rules: RuleSet | None) -> None:
         self.backend: Backend = backend
         self.rules = rules
         self.passes: list[Pass] = []
@@ -197,10 +199,10 @@ class _Compilation:
         graph = [*roots, *updates.values()]
         self._done("declared", graph)
         before = flops(graph)
-        graph = self._simplify("simplify", graph)
+        graph = self._simplify("simplify", graph, self.rules)
         graph = expand(graph, self.backend)
         self._done("expand", graph)
-        graph = self._simplify("simplify2", graph)
+        graph = self._simplify("polish", graph, self.rules and RuleSet([rule for rule in self.rules if rule.group not in RAISING]))
         plan = schedule(inputs, graph[: len(roots)], dict(zip(updates, graph[len(roots) :], strict=True)))
         self._done("schedule", graph)
         program = _PROGRAMS[self.backend](plan, "step")
@@ -208,9 +210,9 @@ class _Compilation:
         report = Report(self.backend, tuple(self.passes), tuple(self.applied), before, flops(graph), program.buffer_bytes)
         return Function(inputs, structure, program, report)
 
-    def _simplify(self, name: str, graph: list[Tensor]) -> list[Tensor]:
-        if self.rules is not None:
-            done = simplify(graph, self.rules)
+    def _simplify(self, name: str, graph: list[Tensor], rules: RuleSet | None) -> list[Tensor]:
+        if rules is not None:
+            done = simplify(graph, rules)
             self.applied += done.applied
             graph = list(done.roots)
         self._done(name, graph)

@@ -38,6 +38,10 @@ def size_names(schedule: Schedule) -> tuple[str, ...]:
     return tuple(found)
 
 
+CLOSED_OVER = 256
+"""How many names ``step`` takes from ``make`` as a closure."""
+
+
 class _Writer:
     """What both targets share: names, and lines with the type and the user's line as a comment."""
 
@@ -72,8 +76,13 @@ class _Writer:
     def parameters(self) -> str:
         return ", ".join([*self.sizes, *(self.name[c] for c in self.big)])
 
-    def arguments(self) -> str:
-        return ", ".join(self.name[leaf] for leaf in (*self.schedule.inputs, *self.schedule.variables))
+    def arguments(self, owned: list[str]) -> str:
+        """The parameters of ``step``; what ``make`` owns is reached as a closure, or by default values where it is much.
+
+        CPython compiles a closure over thousands of names in quadratic time.
+        """
+        bound = [f"{name}={name}" for name in owned] if len(owned) > CLOSED_OVER else []
+        return ", ".join([*(self.name[leaf] for leaf in (*self.schedule.inputs, *self.schedule.variables)), *bound])
 
 
 def _comment(line: str, node: Tensor, note: str = "") -> str:
@@ -102,8 +111,16 @@ def emit_numpy(schedule: Schedule, plan: Plan) -> Source:
         head.append(f"{name} = np.empty({_shape(type.shape)}, {w.dtype(type.dtype)})")
     body = [_numpy_line(w, plan, buffers, node) for node in schedule.steps]
     body += _numpy_end(w, plan)
-    text = _header(w) + f"def make({w.parameters()}):\n" + _indent(head, 1) + f"\n    def step({w.arguments()}):\n" + _indent(body, 2) + "\n    return step\n"
-    return Source(text, w.sizes, w.big)
+    return Source(_module(w, head, body, buffers), w.sizes, w.big)
+
+
+def _module(w: _Writer, head: list[str], body: list[str], buffers: list[str]) -> str:
+    owned = [*(w.name[node] for node in (*w.schedule.constants, *w.schedule.hoisted)), *buffers]
+    if w.target == "jax":
+        owned = [w.name[node] for node in w.schedule.constants]
+    make = f"def make({w.parameters()}):\n" + _indent(head, 1)
+    step = f"    def step({w.arguments(owned)}):\n" + _indent(body, 2)
+    return f"{_header(w)}{make}\n{step}\n    return step\n"
 
 
 def _header(w: _Writer) -> str:
@@ -178,8 +195,7 @@ def emit_jax(schedule: Schedule) -> Source:
         body.append(_comment(f"{w.name[node]} = {text}", node, node.op.name))
     body.append(f"return [{_names(w, schedule.outputs)}], [{_names(w, schedule.updates.values())}], checks")
     messages = tuple([node.attributes["message"] for node in (*schedule.hoisted, *schedule.steps) if node.op is not None and node.op.name == "guard"])
-    text = _header(w) + f"def make({w.parameters()}):\n" + _indent(head, 1) + f"\n    def step({w.arguments()}):\n" + _indent(body, 2) + "\n    return step\n"
-    return Source(text, w.sizes, w.big, messages)
+    return Source(_module(w, head, body, []), w.sizes, w.big, messages)
 
 
 def _names(w: _Writer, nodes: Iterable[Tensor]) -> str:

@@ -8,11 +8,13 @@ time limit, so that a hang and a crash cost a message and not the session.
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,7 +31,7 @@ BUNDLED: Final = "pygraphviz"
 """The name of the engine that pip brings."""
 PLAIN: Final = "plain"
 """The name of graphc's own layout, which needs no engine."""
-TIMEOUT: Final = 60.0
+TIMEOUT: Final = 30.0
 """Seconds that one attempt may take: 3,000 nodes take 4 to 10."""
 
 INSTALL: Final = """To install Graphviz:
@@ -48,7 +50,8 @@ _SIGNATURES: Final[Mapping[Format, tuple[bytes, bytes]]] = {
     "png": (b"\x89PNG\r\n\x1a\n", b"IEND"),
     "pdf": (b"%PDF-", b"%%EOF"),
 }
-_ROUTING: Final = (b"lost ", b"triangulation failed", b"trouble in init_rank", b"failed to route")
+# Graphviz says so and still ends with status 0.
+_LOST: Final = re.compile(rb"lost .* edge|triangulation failed|trouble in init_rank|[uU]nable to .*route", re.DOTALL)
 
 # Runs in a child: a crash of libgvc would take the caller with it.
 _PYGRAPHVIZ: Final = """
@@ -119,6 +122,8 @@ class Search:
 
 def named(name: str, search: Search) -> Engine | Failure:
     """The engine of that name or path, or why there is none."""
+    if name == PLAIN:
+        return Failure(PLAIN, "is graphc's own layout, which draws SVG only")
     if name == BUNDLED:
         return _bundled(search) or Failure(BUNDLED, "is not installed for this Python")
     found = search.which(name)
@@ -201,7 +206,7 @@ def _once(dot: str, form: Format, engine: Engine, options: tuple[str, ...], time
         return ran
     if not _is_picture(ran.data, form):
         return Failure(engine.name, f"wrote no {form.upper()} but {ran.data[:40]!r}")
-    if any(sign in ran.messages for sign in _ROUTING):
+    if _LOST.search(ran.messages):
         return Failure(engine.name, f"lost edges: {ran.messages[:200].decode(errors='replace').strip()}")
     return Drawing(ran.data, engine.name)
 
@@ -215,7 +220,15 @@ def _warn_of(failures: list[Failure], drawing: Drawing) -> None:
     if not failures:
         return
     said = "; ".join(map(str, failures))
-    warnings.warn(f"{said}; drawn by {drawing.drawn_by} instead", DrawWarning, stacklevel=2)
+    warn(f"{said}; drawn by {drawing.drawn_by} instead")
+
+
+def warn(text: str) -> None:
+    """Warn (``DrawWarning``) at the line of the caller's that lies outside graphc."""
+    frame, level = inspect.currentframe(), 1
+    while frame and frame.f_globals.get("__name__", "").split(".")[0] in ("graphc", "functools"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, DrawWarning, stacklevel=level)
 
 
 def _none_works(form: Format, failures: list[Failure]) -> DrawError:

@@ -6,9 +6,9 @@ placed by `graphc.show.layout`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from html import escape
-from math import atan2, cos, sin
+from itertools import pairwise
 from typing import Final
 
 from graphc.show import style
@@ -124,12 +124,74 @@ def _edge(edge: Edge, way: Sequence[Point]) -> str:
 
 def _arrow(way: Sequence[Point], colour: str, dashed: bool) -> str:
     dash = f' stroke-dasharray="{_DASH}"' if dashed else ""
-    curve = "".join(_bend(one, other) for one, other in zip(way, way[1:], strict=False))
-    line = f'<path fill="none" stroke="{colour}"{dash} d="M {way[0][0]:.2f} {way[0][1]:.2f}{curve}"/>'
+    line = f'<path fill="none" stroke="{colour}"{dash} d="M {way[0][0]:.2f} {way[0][1]:.2f}{_curve(way)}"/>'
     return line + f'<polygon fill="{colour}" points="{_points(_tip(way))}"/>'
+
+
+def _curve(way: Sequence[Point]) -> str:
+    if len(way) == 3 and way[1][1] < min(way[0][1], way[2][1]):
+        return f" Q {_points(way[1:])}"  # over the top, to a node of the same row
+    return "".join(_bend(one, other) for one, other in pairwise(way))
 
 
 # Each stretch leaves and arrives upright, so that stretches join smoothly.
 def _bend(start: Point, end: Point) -> str:
     middle = (start[1] + end[1]) / 2
     return f" C {start[0]:.2f} {middle:.2f} {end[0]:.2f} {middle:.2f} {end[0]:.2f} {end[1]:.2f}"
+
+
+def _tip(way: Sequence[Point]) -> tuple[Point, Point, Point]:
+    (x, y), (_, before) = way[-1], way[-2]
+    back = y - _ARROW if y > before else y + _ARROW
+    return (x, y), (x - _ARROW / 2, back), (x + _ARROW / 2, back)
+
+
+def _edge_label(edge: Edge, way: Sequence[Point]) -> str:
+    x, y = _label_spot(way)
+    first = y - (len(label_lines([edge.label])) - 1) * LINE * style.LABEL_SIZE / 2
+    # The halo keeps the text readable where it lies on a line.
+    return "".join(
+        f'<text x="{x:.2f}" y="{first + (0.35 + i * LINE) * style.LABEL_SIZE:.2f}" font-size="{style.LABEL_SIZE:g}" fill="{edge.colour}"'
+        f' stroke="{style.BACKGROUND}" stroke-width="3" paint-order="stroke">{escape(line)}</text>'
+        for i, line in enumerate(label_lines([edge.label]) if edge.label else ())
+    )
+
+
+def _label_spot(way: Sequence[Point]) -> Point:
+    (x, y), (other_x, other_y) = way[(len(way) - 1) // 2], way[(len(way) - 1) // 2 + 1]
+    return (x + other_x) / 2 + 4, (y + other_y) / 2
+
+
+def _label_end(edge: Edge, way: Sequence[Point]) -> float:
+    return _label_spot(way)[0] + max(text_width(line, style.LABEL_SIZE) for line in label_lines([edge.label]))
+
+
+# -- legend --------------------------------------------------------------------------------------
+
+
+# Entries side by side under the picture, in as many lines as its width needs.
+def _legend(keys: Sequence[Key], top: float, width: float) -> tuple[list[str], float, float]:
+    marks: list[str] = []
+    x, y, right = 0.0, top + _KEY_LINE / 2, 0.0
+    for key in keys:
+        node, across = _key_node(key)
+        if x and x + across > width:
+            x, y = 0.0, y + _KEY_LINE
+        marks.append(_key(key, node, Box(x + across / 2, y, across, _KEY_LINE * 0.75)))
+        x, right = x + across + 12, max(right, x + across)
+    return marks, right, y + _KEY_LINE / 2 - top + _MARGIN if keys else 0.0
+
+
+def _key_node(key: Key) -> tuple[Node, float]:
+    look = key.look or style.OPERATOR
+    node = Node("", (key.text,), look.shape, look.fill, look.stroke, key.text)
+    return node, node_size(node)[0] if key.look else text_width(key.text, style.LABEL_SIZE) + 20
+
+
+def _key(key: Key, node: Node, box: Box) -> str:
+    if key.look:
+        return _node(node, box).replace('class="node"', 'class="key"', 1)
+    left, top, bottom = box.x - box.width / 2 + 8, box.y - box.height / 2, box.y + box.height / 2
+    way = [(left, bottom), (left, top)] if key.reversed else [(left, top), (left, bottom)]
+    edge = Edge("", "", key.text, key.colour, key.dashed, key.text)
+    return _edge(edge, way).replace('class="edge"', 'class="key"', 1)

@@ -1,114 +1,81 @@
-"""A picture before it is drawn: nodes and edges with their labels, shapes and colours.
+"""A picture before it is drawn: its nodes, its edges and their texts.
 
-A `Sketch` is what a graph becomes before Graphviz (`to_dot`) or the plain
-layout (`graphc.show.layout`) draws it, so both draw the same picture.
-Ids are data too: any text may stand in them.
+A `Sketch` is what a graph becomes before Graphviz (`to_dot`) or the plain layout (`graphc.show.layout`) draws it, so that both
+draw the same picture.  Every text in it is data: quotes, backslashes, ``<b>`` and line breaks are shown as they are.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from graphc.core.errors import DrawError
 from graphc.show import style
-from graphc.show.style import Look, Shape
+from graphc.show.style import EDGES, NODES, EdgeKind, NodeKind
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node: its lines of text, its outline, and what hovering over it tells."""
+    """A node: its lines of text, its kind (which says how it looks), and what hovering over it tells."""
 
     id: str
     lines: tuple[str, ...]
-    shape: Shape = "box"
-    fill: str = style.OPERATOR.fill
-    stroke: str = style.OPERATOR.stroke
+    kind: NodeKind = "operator"
     tooltip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """An arrow from ``tail`` to ``head``; a ``reversed`` one runs against the forward order.
+    """An arrow from ``tail`` to ``head``.
 
-    Reversed edges do not pull on the layout: the forward edges alone say what
-    lies above what.  Keep labels short and put the rest into the tooltip.
+    ``"forward"`` and ``"faint"`` edges say what lies above what; ``"reversed"`` ones, which run from a result to its argument, do
+    not pull on the layout.  Keep the label short (``∂h/∂x = W1ᵀ``) and put the rest into the tooltip.
     """
 
     tail: str
     head: str
     label: str = ""
-    colour: str = style.FORWARD
-    dashed: bool = False
+    kind: EdgeKind = "forward"
     tooltip: str = ""
-    reversed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A line of the legend: a node's look, or an arrow's when ``look`` is None."""
-
-    text: str
-    look: Look | None = None
-    colour: str = style.FORWARD
-    dashed: bool = False
-    reversed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """Everything that a picture shows.
+    """Everything that a picture shows; ``description`` is for readers who do not see it, and has a default that counts.
 
-    Raises ``DrawError`` where an id is given twice or an edge names no node.
+    Raises `DrawError` where an id is given twice, a kind does not exist, or an edge ends at no node.
     """
 
     title: str
-    nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...]
-    legend: tuple[Key, ...] = ()
+    description: str = ""
+    nodes: tuple[Node, ...] = ()
+    edges: tuple[Edge, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [*(printable(n.id) for n in self.nodes), *(_legend_id(i) for i in range(len(self.legend)))]
-        twice = [name for name, count in Counter(names).items() if count > 1]
-        if twice:
-            raise self._refusal(f"ids of several nodes: {_listed(twice)}", "one node for each id")
-        known = {n.id for n in self.nodes}
-        lost = [end for e in self.edges for end in (e.tail, e.head) if end not in known]
-        if lost:
-            raise self._refusal(f"edges that end at no node: {_listed(lost)}", "the ids of the sketch's nodes")
+        counts = Counter(printable(node.id) for node in self.nodes)
+        ends = [printable(end) for edge in self.edges for end in (edge.tail, edge.head)]
+        self._refuse("node ids given twice", [name for name, count in counts.items() if count > 1], "one node for each id")
+        self._refuse("edges that end at unknown ids", [end for end in ends if end not in counts], "ids of nodes in the sketch")
+        self._refuse("unknown kinds of nodes", [n.kind for n in self.nodes if n.kind not in NODES], ", ".join(NODES))
+        self._refuse("unknown kinds of edges", [e.kind for e in self.edges if e.kind not in EDGES], ", ".join(EDGES))
+        object.__setattr__(self, "description", self.description or self._count())
 
-    def _refusal(self, given: str, fits: str) -> DrawError:
-        return DrawError(f"Sketch({self.title!r}): nodes and edges do not fit together", given=(given,), fits=fits)
+    def _refuse(self, what: str, culprits: list[str], fits: str) -> None:
+        if culprits:
+            more = f" and {len(culprits) - 3} more" if len(culprits) > 3 else ""
+            raise DrawError(f"a sketch of {self.title!r}", given=[f"{what}: {', '.join(map(repr, culprits[:3]))}{more}"], fits=fits)
 
-    @property
-    def description(self) -> str:
-        """One sentence about the picture, for readers who do not see it."""
-        back = sum(e.reversed for e in self.edges)
-        ahead = len(self.edges) - back
-        tail = f" and {_count(back, 'reversed edge')}, dashed" if back else ""
-        return f"A graph of {_count(len(self.nodes), 'node')}, {_count(ahead, 'forward edge')}{tail}."
-
-
-def forward(tail: str, head: str, label: str = "", tooltip: str = "") -> Edge:
-    """An edge that carries a value: solid, dark."""
-    return Edge(tail, head, label, style.FORWARD, dashed=False, tooltip=tooltip)
-
-
-def backward(tail: str, head: str, label: str = "", tooltip: str = "") -> Edge:
-    """An edge that carries a cotangent from a result to an argument: dashed, in the other hue."""
-    return Edge(tail, head, label, style.REVERSED, dashed=True, tooltip=tooltip, reversed=True)
+    def _count(self) -> str:
+        kinds = Counter(edge.kind for edge in self.edges)
+        edges = [f"{kinds[kind]} {kind}" for kind in EDGES if kinds[kind]]
+        return f"{len(self.nodes)} nodes; edges: {', '.join(edges) or 'none'}."
 
 
 def printable(text: str) -> str:
-    """``text`` without what XML and Graphviz cannot hold: control characters, lone surrogates."""
+    """``text`` without what XML and Graphviz cannot hold: control characters, lone surrogates, non-characters."""
     return "".join(c if _fits_xml(ord(c)) else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def label_lines(lines: Iterable[str]) -> list[str]:
-    """The lines as they are drawn: printable, each free of line breaks."""
-    return [piece for line in lines for piece in printable(line).splitlines() or [""]]
 
 
 def _fits_xml(code: int) -> bool:
@@ -117,14 +84,50 @@ def _fits_xml(code: int) -> bool:
     return not (0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000 or code in (0xFFFE, 0xFFFF))
 
 
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(map(repr, names[:3])) + more
+def label_lines(node: Node) -> tuple[str, ...]:
+    """The lines of a node as they are drawn: printable, each free of line breaks."""
+    return tuple(piece for line in node.lines for piece in printable(line).splitlines() or [""])
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def one_line(text: str) -> str:
+    """An edge's label as it is drawn: printable, in one line."""
+    return " ".join(printable(text).split())
 
+
+def legend_lines(sketch: Sketch) -> tuple[str, ...]:
+    """What the shapes and lines of this picture mean, two shapes a line so that a narrow picture stays narrow."""
+    used = {node.kind for node in sketch.nodes}
+    shapes = [f"{look.shape}: {kind}" for kind, look in NODES.items() if kind in used]
+    drawn = {edge.kind for edge in sketch.edges}
+    arrows = [f"{look.line} arrow: {look.meaning}" for kind, look in EDGES.items() if kind in drawn]
+    return (*(", ".join(shapes[i : i + 2]) for i in range(0, len(shapes), 2)), *arrows)
+
+
+# -- DOT -----------------------------------------------------------------------------------------
+
+# Without nslimit a 299-node graph takes 45 s instead of 2.7; with it nothing visible is lost.
+_GRAPH: Final[Mapping[str, str]] = {
+    "bgcolor": style.BACKGROUND,
+    "charset": "UTF-8",
+    "fontcolor": style.INK,
+    "fontname": style.FONT,
+    "fontsize": f"{style.LEGEND_SIZE:g}",
+    "labeljust": "l",
+    "labelloc": "b",
+    "nodesep": "0.3",
+    "nslimit": "2",
+    "nslimit1": "2",
+    "ranksep": "0.4",
+}
+_NODE: Final[Mapping[str, str]] = {
+    "fontcolor": style.INK,
+    "fontname": style.FONT,
+    "fontsize": f"{style.FONT_SIZE:g}",
+    "height": "0.3",
+    "margin": "{:g},{:g}".format(*style.MARGIN),
+    "width": "0.4",
+}
+_EDGE: Final[Mapping[str, str]] = {"arrowsize": "0.7", "fontname": style.FONT, "fontsize": f"{style.LABEL_SIZE:g}"}
 
 
 def to_dot(sketch: Sketch) -> str:
@@ -132,135 +135,70 @@ def to_dot(sketch: Sketch) -> str:
     return "".join(f"{line}\n" for line in _dot_lines(sketch))
 
 
-# Without nslimit a graph of 299 nodes takes Graphviz 45 s instead of 2.7; nothing visible is lost.
-_GRAPH: Final = {
-    "bgcolor": style.BACKGROUND,
-    "fontname": style.FONT,
-    "nodesep": "0.3",
-    "nslimit": "2",
-    "nslimit1": "2",
-    "ranksep": "0.4",
-}
-_NODE: Final = {
-    "fontcolor": style.INK,
-    "fontname": style.FONT,
-    "fontsize": f"{style.FONT_SIZE:g}",
-    "height": "0.3",
-    "margin": "{:g},{:g}".format(*style.MARGIN),
-    "style": "filled",
-    "width": "0.4",
-}
-_EDGE: Final = {
-    "arrowsize": "0.7",
-    "fontname": style.FONT,
-    "fontsize": f"{style.LABEL_SIZE:g}",
-}
-
-
 def _dot_lines(sketch: Sketch) -> Iterator[str]:
-    yield f"digraph {_id(sketch.title)} {{"
-    # An empty tooltip keeps the graph's name from hanging over the whole picture.
-    yield f"\tgraph{_attributes({**_GRAPH, 'tooltip': ' '})}"
+    legend = "".join(rf"{_escaped(line)}\l" for line in legend_lines(sketch))
+    yield f"digraph {_quoted(sketch.title)} {{"
+    yield f"\tgraph{_attributes({**_GRAPH, 'label': legend, 'tooltip': _escaped(sketch.title)})}"
     yield f"\tnode{_attributes(_NODE)}"
     yield f"\tedge{_attributes(_EDGE)}"
-    yield from (f"\t{_node_line(node)}" for node in sketch.nodes)
-    yield from (f"\t{_edge_line(edge)}" for edge in sketch.edges)
-    yield from (f"\t{line}" for line in _legend_lines(sketch.legend))
+    yield from (f"\t{_quoted(node.id)}{_attributes(_of_node(node))}" for node in sketch.nodes)
+    yield from (f"\t{_quoted(edge.tail)} -> {_quoted(edge.head)}{_attributes(_of_edge(edge))}" for edge in sketch.edges)
     yield "}"
 
 
-def _node_line(node: Node) -> str:
-    look = Look(node.shape, node.fill, node.stroke)
-    tooltip = node.tooltip or "\n".join(node.lines)
-    return _id(node.id) + _attributes({**_look(look), "label": _text(node.lines), "tooltip": _text([tooltip])})
-
-
-def _look(look: Look) -> dict[str, str]:
-    rounded = {"style": "rounded,filled"} if look.shape == "box" else {}
-    return {"color": look.stroke, "fillcolor": look.fill, "shape": look.shape, **rounded}
-
-
-def _edge_line(edge: Edge) -> str:
-    return f"{_id(edge.tail)} -> {_id(edge.head)}{_attributes(_edge_attributes(edge))}"
-
-
-def _edge_attributes(edge: Edge) -> dict[str, str]:
+def _of_node(node: Node) -> dict[str, str]:
+    look = NODES[node.kind]
     return {
-        **_arrow(edge.colour, edge.dashed),
-        **({"constraint": "false"} if edge.reversed else {}),
-        **({"label": _edge_label(edge), "fontcolor": edge.colour} if edge.label else {}),
-        **_tooltips(edge.tooltip),
+        "class": node.kind,
+        "color": look.stroke,
+        "fillcolor": look.fill,
+        "label": r"\n".join(map(_escaped, label_lines(node))),
+        "shape": look.shape,
+        "style": "filled,rounded" if look.shape == "box" else "filled",
+        "tooltip": _escaped(node_tooltip(node)),
     }
 
 
-def _arrow(colour: str, dashed: bool) -> dict[str, str]:
-    return {"color": colour, **({"style": "dashed"} if dashed else {})}
+def _of_edge(edge: Edge) -> dict[str, str]:
+    look = EDGES[edge.kind]
+    tooltip = _escaped(edge_tooltip(edge))
+    return {
+        "class": edge.kind,
+        "color": look.colour,
+        "edgetooltip": tooltip,
+        "fontcolor": look.colour,
+        # Graphviz puts a label against its edge: the blanks keep the two apart (tried on an MLP, with xlabels and ports too).
+        "label": f"  {_escaped(one_line(edge.label))}  " if edge.label else "",
+        "labeltooltip": tooltip,
+        "style": look.line,
+        "tooltip": tooltip,
+        **({"constraint": "false"} if edge.kind == "reversed" else {}),
+    }
 
 
-# Graphviz lets a label touch its own edge: a space on each side holds it off.
-def _edge_label(edge: Edge) -> str:
-    return _text([f" {line} " for line in label_lines([edge.label])])
+def node_tooltip(node: Node) -> str:
+    """What hovering over the node tells: its tooltip, or its text."""
+    return printable(node.tooltip) or " ".join(label_lines(node))
 
 
-# The line and its label are hovered over one by one; without a tooltip Graphviz names the edge's ends.
-def _tooltips(text: str) -> dict[str, str]:
-    return dict.fromkeys(("edgetooltip", "labeltooltip"), _text([text])) if text else {}
+def edge_tooltip(edge: Edge) -> str:
+    """What hovering over the edge tells: its tooltip, its label, or its two ends."""
+    return printable(edge.tooltip or edge.label or f"{edge.tail} → {edge.head}")
 
 
-def _legend_lines(legend: tuple[Key, ...]) -> Iterator[str]:
-    if not legend:
-        return
-    frame = {"color": style.FORWARD, "label": "", "margin": "10", "style": "dotted", "tooltip": " "}
-    yield "subgraph cluster_legend {"
-    yield f"\tgraph{_attributes(frame)}"
-    for number, key in enumerate(legend):
-        yield from (f"\t{line}" for line in _key_lines(_legend_id(number), key))
-    # Invisible edges stack the entries in a column, which fits beside a tall graph.
-    for number in range(1, len(legend)):
-        yield f"\t{_id(_legend_end(legend, number - 1))} -> {_id(_legend_id(number))} [style=invis]"
-    yield "}"
-
-
-def _legend_id(number: int) -> str:
-    return f"legend {number}"
-
-
-def _legend_end(legend: tuple[Key, ...], number: int) -> str:
-    return _legend_id(number) + ("" if legend[number].look else " end")
-
-
-def _key_lines(name: str, key: Key) -> Iterator[str]:
-    said = {"label": _text([key.text]), "tooltip": _text([key.text])}
-    if key.look:
-        yield _id(name) + _attributes({**_look(key.look), **said})
-        return
-    dot = {"color": key.colour, "height": "0.05", "label": "", "shape": "point", "tooltip": " ", "width": "0.05"}
-    yield from (_id(end) + _attributes(dot) for end in (name, f"{name} end"))
-    yield f"{_id(name)} -> {_id(f'{name} end')}{_attributes(_key_arrow(key))}"
-
-
-def _key_arrow(key: Key) -> dict[str, str]:
-    arrow = _edge_attributes(Edge("", "", key.text, key.colour, key.dashed, key.text))
-    return {**arrow, **({"dir": "back"} if key.reversed else {})}
-
-
-# A text that Graphviz shows as it stands: its own escapes (\N, \G, \l) and entities are undone.
-def _text(lines: Iterable[str]) -> str:
-    return r"\n".join(map(_escaped, label_lines(lines)))
-
-
-def _escaped(line: str) -> str:
-    return line.replace("\\", r"\\").replace("&", "&amp;")
-
-
-# nohtml: Graphviz takes a text that starts with < and ends with > for HTML.
-def _attributes(attributes: Mapping[str, str]) -> str:
+def _attributes(values: Mapping[str, str]) -> str:
     from graphviz.quoting import attr_list, nohtml
 
-    return attr_list(kwargs={name: nohtml(value) for name, value in attributes.items()})
+    return attr_list(kwargs={key: nohtml(value) for key, value in values.items()})
 
 
-def _id(name: str) -> str:
-    from graphviz.quoting import nohtml, quote
+def _quoted(identifier: str) -> str:
+    from graphviz.quoting import escape, quote
 
-    return quote(nohtml(printable(name).replace("\\", r"\\")))
+    # An identifier knows no escape but \", so doubled backslashes only keep it from ending in half of one; ids stay distinct.
+    return quote(escape(printable(identifier)))
+
+
+def _escaped(text: str) -> str:
+    # Graphviz reads &lt; as <, and \N as the node's name: write both so that they come out as they are.
+    return text.replace("&", "&amp;").replace("\\", "\\\\").replace("\r\n", "\n").replace("\n", r"\n")

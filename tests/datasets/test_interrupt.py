@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from graphc.nn.datasets import DatasetError, FetchError
-from graphc.nn.datasets.fetch import Download, fetch
+from graphc.nn.datasets.fetch import Download, fetch, write_whole
 from graphc.nn.datasets.lock import locked
 from graphc.nn.datasets.progress import silent
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs the signa
 FETCH = """
 import sys
 from pathlib import Path
-from graphc.nn.datasets.fetch import Download, fetch
+from graphc.nn.datasets.fetch import Download, fetch, write_whole
 from graphc.nn.datasets.web import Limits
 tell = lambda event: print(event.kind, event.done, flush=True)
 fetch(Download(sys.argv[1], Path(sys.argv[2]), 300_000), lambda payload: None, Limits(stall_s=60), tell)
@@ -104,3 +104,12 @@ def test_what_comes_a_letter_at_a_time_meets_the_time_out(site, tmp_path: Path, 
     with pytest.raises(FetchError, match="time-out"):
         fetch(Download(site.url + "file", tmp_path / "file", 300_000), check, quick, silent)
     assert time.monotonic() - begun < 5
+
+
+def test_a_reader_of_the_old_file_never_sees_the_new_one_half_written(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    write_whole(target, b"the old one")
+    with target.open("rb") as reader:
+        write_whole(target, b"new")
+        assert reader.read() == b"the old one"
+    assert target.read_bytes() == b"new"

@@ -1,0 +1,150 @@
+"""Rules: a pattern, a name, a sentence and a safety class. Sets of rules add with ``+``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from graphc.core import OPS, Op, Tensor
+from graphc.core.errors import ArgumentError
+from graphc.core.pattern import Capture, Pattern, Var
+
+SAFETIES: Final = {
+    "exact": "same bits for every input, NaN, inf, -0.0, subnormals and empty arrays included",
+    "rounding": "same up to a few units in the last place, and the same NaN and inf; the sign of a zero may differ",
+    "overflow": "may remove an intermediate overflow or underflow, and adds none",
+    "nan_unsafe": "assumes that no NaN and no inf occurs",
+}
+"""The safety classes, the strictest first, and what each promises."""
+
+Body: TypeAlias = Callable[..., Any]
+"""What a rule puts in the place of its match: a tensor, a number, or None to decline."""
+Leaf: TypeAlias = Callable[..., Tensor]
+"""Makes an operand of a case: ``leaf(2, 3)`` is a float tensor, ``leaf(3, dtype="int32", below=4)`` holds indices."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """One rewrite. ``cases`` are concrete instances for the tests, where none can be made from the pattern alone.
+
+    ``reads`` are the ops (None for a leaf) of which an operand must have one; the pattern says it, unless it is but a variable.
+    """
+
+    name: str
+    pattern: Pattern
+    safety: str
+    body: Body
+    sentence: str
+    group: str
+    cases: tuple[Callable[[Leaf], Tensor], ...] = ()
+    reads: frozenset[Op | None] = frozenset()
+    parameters: frozenset[str] = field(default=frozenset())
+
+    def __post_init__(self) -> None:
+        if self.safety not in SAFETIES:
+            raise ArgumentError(f"the rule {self.name} has the safety {self.safety!r}", fits=", ".join(SAFETIES))
+        if not self.sentence:
+            raise ArgumentError(f"the rule {self.name} says nothing of itself", fits="a docstring of one sentence")
+        object.__setattr__(self, "parameters", self._parameters())
+        object.__setattr__(self, "reads", self.reads or _reads(self.pattern))
+
+    def _parameters(self) -> frozenset[str]:
+        given, names = set(inspect.signature(self.body).parameters), set(names_of(self.pattern)) | {"node"}
+        optional = {name for name in names if name.startswith("_")} | {"node"}
+        if given - names or names - optional - given:
+            wanted = ", ".join(sorted(names - optional))
+            raise TypeError(f"the rule {self.name} takes ({', '.join(sorted(given))}), its pattern {self.pattern!r} names ({wanted})")
+        return frozenset(given)
+
+    def __call__(self, node: Tensor, bound: dict[str, Any]) -> Any:
+        """What the rule makes of a match, or None if it declines."""
+        return self.body(**{name: node if name == "node" else bound[name] for name in self.parameters})
+
+    def __repr__(self) -> str:
+        return f"<rule {self.name}: {self.safety}>"
+
+
+def names_of(pattern: Any) -> Iterator[str]:
+    """The names that a match of this pattern binds, the anonymous ones (``_b``) included."""
+    if isinstance(pattern, Var | Capture):
+        yield pattern.name
+    elif isinstance(pattern, Pattern):
+        for part in (*pattern.operands, *pattern.attributes.values()):
+            yield from names_of(part)
+
+
+def rule(
+    pattern: Any, *, safety: str, name: str = "", cases: Iterable[Callable[[Leaf], Tensor]] = (), reads: Iterable[Op | None] = ()
+) -> Callable[[Body], Rule]:
+    """Make the function below a rule: its name and docstring are the rule's, its parameters the names in the pattern.
+
+    It may also take ``node``, the whole match. A name that begins with an underscore need not be taken. It returns what replaces
+    the match (a smaller shape is broadcast back, a number gets the dtype), or None to decline. Raises :class:`TypeError` if the
+    parameters are not the pattern's names.
+    """
+
+    def declare(body: Body) -> Rule:
+        group = body.__module__.rpartition(".")[2]
+        return Rule(name or body.__name__, pattern, safety, body, inspect.getdoc(body) or "", group, tuple(cases), frozenset(reads))
+
+    return declare
+
+
+class RuleSet:
+    """Rules in the order in which they are tried. ``a + b`` has those of both; printing it lists them."""
+
+    def __init__(self, rules: Iterable[Rule] = ()) -> None:
+        self.rules: Final = tuple(dict.fromkeys(rules))
+        names = [one.name for one in self.rules]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ArgumentError(f"two rules are called {twice[0]!r}", fits="a name of its own for each rule")
+        self._index: dict[Op, tuple[Rule, ...]] = {}
+
+    def __add__(self, other: RuleSet | Rule) -> RuleSet:
+        return RuleSet((*self.rules, *(other if isinstance(other, RuleSet) else (other,))))
+
+    def __sub__(self, names: Iterable[str]) -> RuleSet:
+        """The set without the rules of these names."""
+        dropped = {names} if isinstance(names, str) else set(names)
+        return RuleSet([one for one in self.rules if one.name not in dropped])
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self.rules)
+
+    def __len__(self) -> int:
+        return len(self.rules)
+
+    def __getitem__(self, name: str) -> Rule:
+        return next(one for one in self.rules if one.name == name)
+
+    def within(self, *safeties: str) -> RuleSet:
+        """The rules of these safety classes."""
+        return RuleSet([one for one in self.rules if one.safety in safeties])
+
+    def at(self, op: Op) -> tuple[Rule, ...]:
+        """The rules that may fire at a node of ``op``."""
+        found = self._index.get(op)
+        if found is None:
+            found = tuple([one for one in self.rules if one.pattern.op in (op, None)])
+            self._index[op] = found
+        return found
+
+    def __str__(self) -> str:
+        width = max([len(one.name) for one in self.rules], default=0)
+        return "\n".join(f"{one.name:{width}}  {one.safety:10}  {one.sentence.splitlines()[0]}" for one in self.rules)
+
+    __repr__ = __str__
+
+
+def _reads(pattern: Pattern) -> frozenset[Op | None]:
+    """The ops that one operand or another must have, so that most rules are refused before they are tried; empty for any."""
+    for operand in pattern.operands:
+        if isinstance(operand, Pattern) and operand.op is not None:
+            return frozenset([operand.op])
+    for operand in pattern.operands:
+        if not isinstance(operand, Pattern) or (isinstance(operand, Var) and operand.constant):
+            return frozenset([None, OPS["broadcast_to"]])  # a constant, or a uniform one spread out
+    return frozenset()

@@ -1,0 +1,18 @@
+"""The rules that are written out, by what they are about."""
+
+from typing import Final
+
+from graphc.rewrite.rule import Rule, RuleSet
+from graphc.rewrite.rules import algebra, constants, movement, stable
+
+
+def _all_of(module: object) -> RuleSet:
+    return RuleSet(value for value in vars(module).values() if isinstance(value, Rule))
+
+
+ALGEBRA: Final = _all_of(algebra)
+CONSTANTS: Final = _all_of(constants)
+MOVEMENT: Final = _all_of(movement)
+STABLE: Final = _all_of(stable)
+
+__all__ = ["ALGEBRA", "CONSTANTS", "MOVEMENT", "STABLE"]

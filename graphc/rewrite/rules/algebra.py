@@ -1,0 +1,241 @@
+"""Arithmetic, selection and logic."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from graphc.core import Tensor, dtypes
+from graphc.core.pattern import var
+from graphc.ops import abs, cos, divide, equal, logical_and, logical_not, logical_or, not_equal, reciprocal, sqrt, square, where
+from graphc.rewrite.rule import rule
+
+x: Final[Any] = var("x")
+y: Final[Any] = var("y")
+a: Final[Any] = var("a")
+b: Final[Any] = var("b")
+c: Final[Any] = var("c")
+d: Final[Any] = var("d")
+_b: Final[Any] = var("_b")
+_x: Final[Any] = var("_x")
+
+
+# ---------------------------------------------------------------- signs
+@rule(x + (-y), safety="exact")
+def add_negative(x: Tensor, y: Tensor) -> Tensor:
+    """Adding ``-y`` is subtracting ``y``."""
+    return x - y
+
+
+@rule(x - (-y), safety="exact")
+def subtract_negative(x: Tensor, y: Tensor) -> Tensor:
+    """Subtracting ``-y`` is adding ``y``."""
+    return x + y
+
+
+@rule(-(x - y), safety="rounding")
+def negative_of_difference(x: Tensor, y: Tensor) -> Tensor:
+    """A difference changes its sign when its operands change places; a zero may get the other sign."""
+    return y - x
+
+
+@rule(x * -1, safety="exact")
+def times_minus_one(x: Tensor) -> Tensor:
+    """Times -1 is a change of sign."""
+    return -x
+
+
+@rule(x / -1, safety="exact")
+def over_minus_one(x: Tensor) -> Tensor:
+    """Over -1 is a change of sign."""
+    return -x
+
+
+# Signs move outwards and never inwards, so that they meet and cancel and no two rules undo each other.
+@rule((-x) * y, safety="exact")
+def negative_factor(x: Tensor, y: Tensor) -> Tensor:
+    """The sign of a factor is the sign of the product."""
+    return -(x * y)
+
+
+@rule((-x) / y, safety="exact")
+def negative_dividend(x: Tensor, y: Tensor) -> Tensor:
+    """The sign of a dividend is the sign of the quotient."""
+    return -(x / y)
+
+
+@rule(x / (-y), safety="exact")
+def negative_divisor(x: Tensor, y: Tensor) -> Tensor:
+    """The sign of a divisor is the sign of the quotient."""
+    return -(x / y)
+
+
+@rule(square(-x), safety="exact")
+def square_of_negative(x: Tensor) -> Tensor:
+    """A square has no use for a sign."""
+    return square(x)
+
+
+@rule(square(abs(x)), safety="exact")
+def square_of_abs(x: Tensor) -> Tensor:
+    """A square has no use for a sign."""
+    return square(x)
+
+
+@rule(abs(-x), safety="exact")
+def abs_of_negative(x: Tensor) -> Tensor:
+    """An absolute value has no use for a sign."""
+    return abs(x)
+
+
+@rule(cos(-x), safety="rounding")
+def cos_of_negative(x: Tensor) -> Tensor:
+    """The cosine is even."""
+    return cos(x)
+
+
+# ---------------------------------------------------------------- products, quotients, powers
+@rule(x * x, safety="exact")
+def times_itself(x: Tensor) -> Tensor | None:
+    """A number times itself is its square."""
+    return None if x.dtype == "bool" else square(x)
+
+
+@rule(1 / x, safety="exact")
+def one_over(x: Tensor) -> Tensor:
+    """One over ``x`` is its reciprocal."""
+    return reciprocal(x)
+
+
+@rule(x * reciprocal(y), safety="overflow")
+def times_reciprocal(x: Tensor, y: Tensor) -> Tensor | None:
+    """Times a reciprocal is a quotient, with one rounding less and no overflow of the reciprocal."""
+    return x / y if dtypes.is_float(y.dtype) else None
+
+
+@rule(x / reciprocal(y), safety="overflow")
+def over_reciprocal(x: Tensor, y: Tensor) -> Tensor:
+    """Over a reciprocal is a product."""
+    return x * y
+
+
+@rule(reciprocal(reciprocal(x)), safety="overflow")
+def reciprocal_twice(x: Tensor) -> Tensor:
+    """The reciprocal undoes itself, also where it overflows."""
+    return x
+
+
+@rule(x**2, safety="rounding")
+def to_the_second(x: Tensor) -> Tensor | None:
+    """The second power is the square, at a fraction of the price of ``power``."""
+    return None if x.dtype == "bool" else square(x)
+
+
+@rule(x**-1, safety="rounding")
+def to_the_minus_first(x: Tensor) -> Tensor | None:
+    """The power -1 is the reciprocal; of whole numbers it is an error, and stays one."""
+    return reciprocal(x) if dtypes.is_float(x.dtype) else None
+
+
+@rule(_x**0, safety="exact")
+def to_the_zeroth() -> int:
+    """The power 0 is 1, of NaN too."""
+    return 1
+
+
+@rule(x**0.5, safety="nan_unsafe")
+def to_the_half(x: Tensor) -> Tensor:
+    """The power 1/2 is the square root, but for -inf, of which ``power`` makes inf and ``sqrt`` NaN."""
+    return sqrt(x)
+
+
+# ---------------------------------------------------------------- what holds but for NaN and inf
+@rule(x - x, safety="nan_unsafe")
+def minus_itself(x: Tensor) -> int:
+    """A finite number minus itself is 0."""
+    return 0
+
+
+@rule(x / x, safety="nan_unsafe")
+def over_itself(x: Tensor) -> int:
+    """A finite number other than 0 over itself is 1."""
+    return 1
+
+
+@rule(divide(0, _x), safety="nan_unsafe")
+def zero_over() -> int:
+    """Zero over a finite number other than 0 is 0."""
+    return 0
+
+
+@rule(equal(x, x), safety="nan_unsafe")
+def equals_itself(x: Tensor) -> bool:
+    """A number is equal to itself, unless it is NaN."""
+    return True
+
+
+@rule(not_equal(x, x), safety="nan_unsafe")
+def differs_from_itself(x: Tensor) -> bool:
+    """A number does not differ from itself, unless it is NaN."""
+    return False
+
+
+# ---------------------------------------------------------------- selection
+@rule(where(c, a, a), safety="exact")
+def where_same(c: Tensor, a: Tensor) -> Tensor:
+    """A choice between equals is no choice."""
+    return a
+
+
+@rule(where(c, where(c, a, _b), d), safety="exact")
+def where_in_taken(c: Tensor, a: Tensor, d: Tensor) -> Tensor:
+    """What was chosen under a condition need not ask it again."""
+    return where(c, a, d)
+
+
+@rule(where(c, a, where(c, _b, d)), safety="exact")
+def where_in_other(c: Tensor, a: Tensor, d: Tensor) -> Tensor:
+    """What was left under a condition need not ask it again."""
+    return where(c, a, d)
+
+
+@rule(where(True, a, _b), safety="exact")
+def where_true(a: Tensor) -> Tensor:
+    """A condition that holds everywhere chooses the first."""
+    return a
+
+
+@rule(where(False, _b, d), safety="exact")
+def where_false(d: Tensor) -> Tensor:
+    """A condition that holds nowhere chooses the second."""
+    return d
+
+
+@rule(where(logical_not(c), a, b), safety="exact")
+def where_not(c: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """A negated condition exchanges the branches."""
+    return where(c, b, a)
+
+
+# ---------------------------------------------------------------- logic
+@rule(logical_not(equal(a, b)), safety="exact")
+def not_equal_spelt(a: Tensor, b: Tensor) -> Tensor:
+    """Not equal is different, for NaN too."""
+    return not_equal(a, b)
+
+
+@rule(logical_not(not_equal(a, b)), safety="exact")
+def equal_spelt(a: Tensor, b: Tensor) -> Tensor:
+    """Not different is equal, for NaN too."""
+    return equal(a, b)
+
+
+@rule(logical_and(_x, False), safety="exact")
+def and_false() -> bool:
+    """Nothing holds together with what does not."""
+    return False
+
+
+@rule(logical_or(_x, True), safety="exact")
+def or_true() -> bool:
+    """Something holds where one side does."""
+    return True

@@ -1,0 +1,122 @@
+"""Constants that meet: they are put together, where no value suffers, so that they are folded."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from graphc.core import Constant, Tensor, constant, dtypes
+from graphc.core.pattern import const, var
+from graphc.rewrite.rule import rule
+
+x: Final[Any] = var("x")
+c1: Final[Any] = const("c1")
+c2: Final[Any] = const("c2")
+
+
+def _normal(value: Any) -> bool:
+    """Whether every element is finite, and far enough from 0 to have all its digits."""
+    size = np.abs(value.astype("float64"))
+    return value.dtype.kind in "biu" or bool((np.isfinite(size) & (size >= float(_tiny(value.dtype)))).all())
+
+
+def _tiny(dtype: np.dtype[Any]) -> float:
+    if dtype.name == "bfloat16":
+        return 2.0**-126
+    return float(np.finfo(dtype).tiny)
+
+
+def _joined(c1: Constant, c2: Constant, op: Any) -> Constant | None:
+    """``op`` of two constants, if it has as many digits as they have and does not spread one over the other."""
+    if max(c1.size, c2.size) < np.broadcast(c1.value, c2.value).size:
+        return None
+    with np.errstate(all="ignore"):
+        value = op(c1.value, c2.value)
+    return constant(value, c1.dtype) if _normal(value) else None
+
+
+def _sum(c1: Constant, c2: Constant) -> Constant | None:
+    """The sum, if it is exact and of numbers of one sign: else it could lose digits that the two steps keep."""
+    total = _joined(c1, c2, np.add)
+    if total is None or not dtypes.is_float(c1.dtype):
+        return total
+    exact = ((total.value - c1.value == c2.value) & (total.value - c2.value == c1.value)).all()
+    return total if exact and (np.signbit(c1.value) == np.signbit(c2.value)).all() else None
+
+
+def _with(build: Any, *numbers: Any) -> Any:
+    """A case: ``build`` of a leaf and of constants of its dtype."""
+    return lambda leaf: build(leaf(2, 3), *[constant(n, leaf(2, 3).dtype) for n in numbers])
+
+
+# ---------------------------------------------------------------- sums
+@rule(c1 + (c2 + x), safety="rounding", cases=(_with(lambda x, c, d: x + c + d, 1, 2), _with(lambda x, c, d: c + (d + x), [-1, -2, -3], -4)))
+def constants_of_sum(c1: Constant, c2: Constant, x: Tensor) -> Tensor | None:
+    """Two constants of one sign are added up first, where that is exact; ``(x + 1e16) - 1e16`` stays what it is."""
+    total = _sum(c1, c2)
+    return None if total is None else x + total
+
+
+@rule((x - c1) - c2, safety="rounding", cases=(_with(lambda x, c, d: x - c - d, 1, 2),))
+def constants_of_difference(c1: Constant, c2: Constant, x: Tensor) -> Tensor | None:
+    """Two constants of one sign that are taken off are added up first, where that is exact."""
+    total = _sum(c1, c2)
+    return None if total is None else x - total
+
+
+# ---------------------------------------------------------------- products
+@rule(c1 * (c2 * x), safety="overflow", cases=(_with(lambda x, c, d: x * c * d, 0.1, 3), _with(lambda x, c, d: x * c * d, 1e30, 1e-30)))
+def constants_of_product(c1: Constant, c2: Constant, x: Tensor) -> Tensor | None:
+    """Two constant factors are multiplied first, unless that overflows or underflows."""
+    product = _joined(c1, c2, np.multiply)
+    return None if product is None else x * product
+
+
+@rule(c1 * (x / c2), safety="overflow", cases=(_with(lambda x, c, d: x / c * d, 3, 2),))
+def constant_times_quotient(c1: Constant, c2: Constant, x: Tensor) -> Tensor | None:
+    """A factor and a divisor that are constants make one factor, unless that overflows or underflows."""
+    ratio = _joined(c1, c2, np.divide)
+    return None if ratio is None else x * ratio
+
+
+@rule((c1 * x) / c2, safety="overflow", cases=(_with(lambda x, c, d: x * c / d, 3, 7),))
+def product_over_constant(c1: Constant, c2: Constant, x: Tensor) -> Tensor | None:
+    """A factor and a divisor that are constants make one factor, unless that overflows or underflows."""
+    ratio = _joined(c1, c2, np.divide)
+    return None if ratio is None else x * ratio
+
+
+@rule((x / c1) / c2, safety="overflow", cases=(_with(lambda x, c, d: x / c / d, 3, 7),))
+def constant_divisors(c1: Constant, c2: Constant, x: Tensor) -> Tensor | None:
+    """Two constant divisors are multiplied first, unless that overflows or underflows."""
+    product = _joined(c1, c2, np.multiply)
+    return None if product is None else x / product
+
+
+@rule(x / c1, safety="exact", cases=(_with(lambda x, c: x / c, 4), _with(lambda x, c: x / c, [0.5, -2, 1024])))
+def over_power_of_two(c1: Constant, x: Tensor) -> Tensor | None:
+    """Over a power of two is times its reciprocal, which is exact, and several times as fast."""
+    mantissa, _ = np.frexp(c1.value.astype("float64"))
+    with np.errstate(all="ignore"):
+        reciprocal = (1 / c1.value).astype(c1.value.dtype)
+    return x * constant(reciprocal) if (np.abs(mantissa) == 0.5).all() and _normal(reciprocal) else None
+
+
+# ---------------------------------------------------------------- signs
+@rule(-(c1 * x), safety="exact", cases=(_with(lambda x, c: -(x * c), 3),))
+def negative_of_constant_product(c1: Constant, x: Tensor) -> Tensor:
+    """The sign goes into the constant."""
+    return x * constant(-c1.value)
+
+
+@rule(-(c1 / x), safety="exact", cases=(_with(lambda x, c: -(c / x), 3),))
+def negative_of_constant_over(c1: Constant, x: Tensor) -> Tensor:
+    """The sign goes into the constant."""
+    return constant(-c1.value) / x
+
+
+@rule(-(x / c1), safety="exact", cases=(_with(lambda x, c: -(x / c), 3),))
+def negative_of_over_constant(c1: Constant, x: Tensor) -> Tensor:
+    """The sign goes into the constant."""
+    return x / constant(-c1.value)

@@ -1,0 +1,270 @@
+"""Ops that move elements: those that move nothing go, and those in a row become one."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from graphc.core import Tensor, dtypes
+from graphc.core.op import as_dtype
+from graphc.core.pattern import attr, var
+from graphc.core.sizes import Dim, Shape
+from graphc.ops import broadcast_to, cast, concatenate, exp, expand_dims, getitem, matmul, narrow, reshape, sum, transpose, widen
+from graphc.ops.index import Index, Span
+from graphc.rewrite.rule import rule
+
+node: Final[Any] = var("node")
+x: Final[Any] = var("x")
+a: Final[Any] = var("a")
+b: Final[Any] = var("b")
+shape: Final[Any] = attr("shape")
+axis: Final[Any] = attr("axis")
+axes: Final[Any] = attr("axes")
+
+
+# ---------------------------------------------------------------- reshape
+@rule(reshape(x, shape=shape), safety="exact", cases=(lambda leaf: reshape(leaf(2, 3), (2, -1)), lambda leaf: reshape(leaf(), ())))
+def reshape_to_itself(x: Tensor, shape: Shape) -> Tensor | None:
+    """A reshape to the shape that is there already."""
+    return x if x.shape == shape else None
+
+
+@rule(reshape(reshape(x), shape=shape), safety="exact", cases=(lambda leaf: reshape(reshape(leaf(2, 3), (3, 2)), (6,)),))
+def reshape_again(x: Tensor, shape: Shape) -> Tensor:
+    """The last of two reshapes decides."""
+    return reshape(x, shape=shape)
+
+
+@rule(reshape(expand_dims(x), shape=shape), safety="exact", cases=(lambda leaf: reshape(expand_dims(leaf(2, 3), 1), (6,)), lambda leaf: reshape(expand_dims(leaf(0, 3), 0), (3, 0))))
+def reshape_of_expanded(x: Tensor, shape: Shape) -> Tensor:
+    """A reshape has no use for axes of size 1 before it."""
+    return reshape(x, shape=shape)
+
+
+@rule(expand_dims(reshape(x)), safety="exact", cases=(lambda leaf: expand_dims(reshape(leaf(2, 3), (6,)), 1),))
+def expanded_reshape(node: Tensor, x: Tensor) -> Tensor:
+    """A reshape can insert axes of size 1 itself."""
+    return reshape(x, shape=node.shape)
+
+
+@rule(expand_dims(expand_dims(x)), safety="exact", cases=(lambda leaf: expand_dims(expand_dims(leaf(2, 3), 1), 0),))
+def expanded_twice(node: Tensor, x: Tensor) -> Tensor:
+    """Axes of size 1 are inserted at once."""
+    return reshape(x, shape=node.shape)
+
+
+@rule(expand_dims(x, axis=()), safety="exact", cases=(lambda leaf: expand_dims(leaf(2, 3), ()),))
+def expanded_by_nothing(x: Tensor) -> Tensor:
+    """No axis is inserted."""
+    return x
+
+
+# ---------------------------------------------------------------- transpose
+@rule(transpose(x, axes=axes), safety="exact", cases=(lambda leaf: transpose(leaf(2, 3), (0, 1)), lambda leaf: transpose(leaf(3)), lambda leaf: transpose(leaf())))
+def transpose_of_nothing(x: Tensor, axes: tuple[int, ...]) -> Tensor | None:
+    """A permutation that leaves every axis where it is."""
+    return x if axes == tuple(range(x.ndim)) else None
+
+
+@rule(transpose(transpose(x, axes=attr("first")), axes=axes), safety="exact", cases=(lambda leaf: transpose(transpose(leaf(2, 3, 4), (1, 2, 0)), (0, 2, 1)), lambda leaf: leaf(2, 3).T.T))
+def transpose_again(x: Tensor, first: tuple[int, ...], axes: tuple[int, ...]) -> Tensor:
+    """Two permutations are one."""
+    return transpose(x, axes=tuple([first[i] for i in axes]))
+
+
+@rule(transpose(matmul(transpose(a, axes=(1, 0)), b), axes=(1, 0)), safety="rounding", cases=(lambda leaf: (leaf(3, 2).T @ leaf(3, 4)).T,))
+def transposed_product_left(a: Tensor, b: Tensor) -> Tensor | None:
+    """``(aᵀ b)ᵀ`` is ``bᵀ a``."""
+    return matmul(transpose(b), a) if b.ndim == 2 else None
+
+
+@rule(transpose(matmul(a, transpose(b, axes=(1, 0))), axes=(1, 0)), safety="rounding", cases=(lambda leaf: (leaf(2, 3) @ leaf(4, 3).T).T,))
+def transposed_product_right(a: Tensor, b: Tensor) -> Tensor | None:
+    """``(a bᵀ)ᵀ`` is ``b aᵀ``."""
+    return matmul(b, transpose(a)) if a.ndim == 2 else None
+
+
+# ---------------------------------------------------------------- broadcast
+@rule(broadcast_to(x, shape=shape), safety="exact", cases=(lambda leaf: broadcast_to(leaf(2, 3), (2, 3)),))
+def broadcast_to_itself(x: Tensor, shape: Shape) -> Tensor | None:
+    """A broadcast to the shape that is there already."""
+    return x if x.shape == shape else None
+
+
+@rule(broadcast_to(broadcast_to(x), shape=shape), safety="exact", cases=(lambda leaf: broadcast_to(broadcast_to(leaf(3), (2, 3)), (4, 2, 3)),))
+def broadcast_again(x: Tensor, shape: Shape) -> Tensor:
+    """The last of two broadcasts decides."""
+    return broadcast_to(x, shape=shape)
+
+
+@rule(broadcast_to(expand_dims(x), shape=shape), safety="exact", cases=(lambda leaf: broadcast_to(expand_dims(leaf(3), 0), (2, 3)),))
+def broadcast_of_expanded(node: Tensor, x: Tensor, shape: Shape) -> Tensor | None:
+    """A broadcast adds axes in front by itself."""
+    return broadcast_to(x, shape=shape) if _only_leads(x, node.inputs[0]) else None
+
+
+@rule(broadcast_to(reshape(x), shape=shape), safety="exact", cases=(lambda leaf: broadcast_to(reshape(leaf(3), (1, 3)), (2, 3)),))
+def broadcast_of_reshaped(node: Tensor, x: Tensor, shape: Shape) -> Tensor | None:
+    """A broadcast adds axes in front by itself."""
+    return broadcast_to(x, shape=shape) if _only_leads(x, node.inputs[0]) else None
+
+
+def _only_leads(x: Tensor, wider: Tensor) -> bool:
+    return wider.shape == (1,) * (wider.ndim - x.ndim) + x.shape
+
+
+@rule(node, safety="rounding", reads=(broadcast_to,), cases=(lambda leaf: exp(broadcast_to(leaf(3), (2, 3))), lambda leaf: leaf(2, 3) * broadcast_to(leaf(1), (2, 3)), lambda leaf: broadcast_to(leaf(3), (0, 3)) + leaf()))
+def broadcast_outwards(node: Tensor) -> Tensor | None:
+    """What is done element by element is done before a broadcast, or broadcasts by itself."""
+    op = node.op
+    if op is None or not op.pointwise:
+        return None
+    return op.apply(tuple([x.inputs[0] if x.op is broadcast_to else x for x in node.inputs]), node.attrs)
+
+
+# ---------------------------------------------------------------- cast
+_DIGITS: Final = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
+
+
+@rule(cast(x, dtype=attr("dtype")), safety="exact", cases=(lambda leaf: as_dtype(leaf(2, 3), leaf(2, 3).dtype).astype(leaf(2, 3).dtype),))
+def cast_to_itself(x: Tensor, dtype: str) -> Tensor | None:
+    """A cast to the dtype that is there already."""
+    return x if x.dtype == dtype else None
+
+
+@rule(
+    cast(cast(x, dtype=attr("middle")), dtype=attr("dtype")),
+    safety="exact",
+    cases=(
+        lambda leaf: leaf(2, 3, dtype="bool").astype("float32").astype("float64"),
+        lambda leaf: leaf(2, 3, dtype="float32").astype("float64").astype("float32"),
+        lambda leaf: leaf(2, 3, dtype="int8").astype("int32").astype("int16"),
+    ),
+)
+def cast_again(x: Tensor, middle: str, dtype: str) -> Tensor | None:
+    """The last of two casts decides, where the first keeps every value."""
+    plain = dtypes.is_float(dtype) or dtype == "bool" or keeps_every_value(x.dtype, dtype) or not dtypes.is_float(middle)
+    return cast(x, dtype=dtype) if plain and keeps_every_value(x.dtype, middle) else None
+
+
+def keeps_every_value(old: str, new: str) -> bool:
+    """Whether ``new`` holds each value of ``old``. NumPy's safe casts lose digits of int64 in float64."""
+    if old in (new, "bool"):
+        return True
+    if dtypes.is_integer(old) and dtypes.is_float(new):
+        return dtypes.itemsize(old) * 8 - (old in dtypes.SIGNED) <= _DIGITS[new]
+    if dtypes.is_float(old) and dtypes.is_float(new):
+        return dtypes.itemsize(old) < dtypes.itemsize(new)
+    return dtypes.is_integer(old) and dtypes.is_integer(new) and np.can_cast(old, new)
+
+
+# ---------------------------------------------------------------- sums
+@rule(sum(x, axis=axis), safety="rounding", cases=(lambda leaf: sum(leaf(2, 1), axis=1), lambda leaf: sum(leaf(2, 1), axis=-1, keepdims=True), lambda leaf: sum(leaf(2, 3), axis=()), lambda leaf: sum(leaf())))
+def sum_of_one(node: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor | None:
+    """A sum over axes of size 1, or over none, adds nothing up."""
+    return reshape(x, shape=node.shape) if all(x.shape[i] == 1 for i in axis) else None
+
+
+@rule(sum(-x, axis=axis, keepdims=attr("keepdims")), safety="rounding", cases=(lambda leaf: sum(-leaf(2, 3)), lambda leaf: sum(-leaf(2, 3), axis=0, keepdims=True), lambda leaf: sum(-leaf(0, 3), axis=0)))
+def sum_of_negative(x: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor:
+    """The sign is changed once, after the sum."""
+    return -sum(x, axis=axis, keepdims=keepdims)
+
+
+@rule(
+    sum(sum(x, axis=attr("first"), keepdims=attr("keepdims")), axis=axis, keepdims=attr("keepdims")),
+    safety="rounding",
+    cases=(
+        lambda leaf: sum(sum(leaf(2, 3, 4), axis=1), axis=1),
+        lambda leaf: sum(sum(leaf(2, 3, 4), axis=0), axis=0),
+        lambda leaf: sum(sum(leaf(2, 3), axis=1, keepdims=True), axis=(0, 1), keepdims=True),
+    ),
+)
+def sum_again(x: Tensor, first: tuple[int, ...], axis: tuple[int, ...], keepdims: bool) -> Tensor:
+    """Two sums in a row are one over the axes of both, each counted as in ``x``."""
+    left = list(range(x.ndim)) if keepdims else [i for i in range(x.ndim) if i not in first]
+    both = {*first, *(left[i] for i in axis)}
+    return sum(x, axis=tuple(sorted(both)), keepdims=keepdims)
+
+
+@rule(
+    sum(transpose(x, axes=axes), axis=axis, keepdims=False),
+    safety="rounding",
+    cases=(lambda leaf: sum(leaf(2, 3).T), lambda leaf: sum(transpose(leaf(2, 3, 4), (1, 0, 2)), axis=0), lambda leaf: sum(transpose(leaf(2, 3, 4), (2, 0, 1)), axis=0)),
+)
+def sum_of_transpose(x: Tensor, axes: tuple[int, ...], axis: tuple[int, ...]) -> Tensor | None:
+    """A sum has no use for a permutation, if the axes that are left keep their order."""
+    left = [axes[i] for i in range(x.ndim) if i not in axis]
+    return sum(x, axis=tuple([axes[i] for i in axis])) if left == sorted(left) else None
+
+
+@rule(sum(broadcast_to(x), axis=axis), safety="rounding", cases=(lambda leaf: sum(broadcast_to(leaf(3), (2, 3)), axis=0), lambda leaf: sum(broadcast_to(leaf(), (2, 3))), lambda leaf: sum(broadcast_to(leaf(2, 1), (2, 3)), axis=1, keepdims=True)))
+def sum_of_broadcast(node: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor | None:
+    """A sum over copies is a multiple; their number has to be known, since 0 times inf is not the sum of nothing."""
+    wide = node.inputs[0]
+    lead = wide.ndim - x.ndim
+    count = _product([wide.shape[i] for i in axis])
+    if not all(i < lead or x.shape[i - lead] == 1 for i in axis) or count is None or not 0 < count <= 2 ** _DIGITS.get(x.dtype, 30):
+        return None
+    kept = tuple([1 if i in axis else size for i, size in enumerate(wide.shape)])
+    return reshape(broadcast_to(x * count, shape=kept), shape=node.shape)
+
+
+def _product(counts: list[Dim]) -> int | None:
+    total = 1
+    for count in counts:
+        if not isinstance(count, int):
+            return None
+        total *= count
+    return total
+
+
+# ---------------------------------------------------------------- parts
+@rule(getitem(x, index=attr("index")), safety="exact", cases=(lambda leaf: leaf(2, 3)[:], lambda leaf: leaf(2, 3)[0:, ...], lambda leaf: leaf(2, 3)[:2, :5]))
+def index_of_everything(x: Tensor, index: Index) -> Tensor | None:
+    """Slices that take every item in order."""
+    whole = [isinstance(item, Span) and _takes_all(item, size) for item, size in zip(index.items, x.shape, strict=False)]
+    return x if len(index.items) == x.ndim and all(whole) else None
+
+
+def _takes_all(item: Span, size: Dim) -> bool:
+    to_the_end = item.stop is None or (isinstance(size, int) and item.stop >= size)
+    return item.start in (None, 0) and item.step in (None, 1) and to_the_end
+
+
+@rule(narrow(x, start=0, length=attr("length"), axis=axis), safety="exact", cases=(lambda leaf: narrow(leaf(2, 3), axis=1, start=0, length=3),))
+def narrow_to_everything(x: Tensor, axis: int, length: Dim) -> Tensor | None:
+    """A part that is the whole."""
+    return x if x.shape[axis] == length else None
+
+
+@rule(narrow(narrow(x, axis=axis, start=attr("first")), axis=axis, start=attr("start"), length=attr("length")), safety="exact", cases=(lambda leaf: narrow(narrow(leaf(2, 5), axis=1, start=1, length=4), axis=1, start=2, length=1),))
+def narrow_again(x: Tensor, axis: int, first: Dim, start: Dim, length: Dim) -> Tensor:
+    """A part of a part is a part."""
+    return narrow(x, axis=axis, start=start + first, length=length)
+
+
+@rule(narrow(widen(x, axis=axis, start=attr("start")), axis=axis, start=attr("start"), length=attr("length")), safety="exact", cases=(lambda leaf: narrow(widen(leaf(2, 3), axis=1, start=1, total=5), axis=1, start=1, length=3),))
+def narrow_of_widened(x: Tensor, axis: int, start: Dim, length: Dim) -> Tensor | None:
+    """What was put between zeros comes back."""
+    return x if x.shape[axis] == length else None
+
+
+@rule(concatenate([x]), safety="exact", cases=(lambda leaf: concatenate([leaf(2, 3)], axis=1),))
+def concatenate_one(x: Tensor) -> Tensor:
+    """Nothing is joined to it."""
+    return x
+
+
+@rule(narrow(x, axis=axis, start=attr("start"), length=attr("length")), safety="exact", cases=(lambda leaf: narrow(concatenate([leaf(2, 3), leaf(2, 1)], axis=1), axis=1, start=3, length=1), lambda leaf: narrow(concatenate([leaf(2), leaf(3), leaf(1)]), axis=0, start=2, length=3)))
+def narrow_of_concatenated(x: Tensor, axis: int, start: Dim, length: Dim) -> Tensor | None:
+    """A part of what was joined along the same axis is one of the tensors that were joined."""
+    if x.op is not concatenate or x.attributes["axis"] != axis:
+        return None
+    offset: Dim = 0
+    for part in x.inputs:
+        if offset == start and part.shape[axis] == length:
+            return part
+        offset = part.shape[axis] + offset
+    return None

@@ -1,0 +1,85 @@
+"""What values and numbers are called in formulas, listings and pictures."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from graphc.core import Tensor
+
+_PLAIN: Final = re.compile(r"[^\W\d][\w.]*['′]*")
+_INDEXED: Final = re.compile(r"([^\W\d_])_?(\d+)(['′]*)")
+_TEX_ESCAPES: Final = str.maketrans({c: f"\\{c}" for c in "{}$&#_%"} | {"\\": r"\backslash ", "^": r"\hat{}", "~": r"\sim ", "ᵀ": r"^\top"})
+
+
+def plain_name(label: str) -> str:
+    """A label as formulas have it: as it is where it reads like a name, else in quotes."""
+    label = " ".join(label.split())
+    return label if _PLAIN.fullmatch(label) else f'"{label}"'
+
+
+def tex_name(name: str) -> str:
+    """A name in LaTeX: ``W1`` is a letter with an index, a word stands upright."""
+    indexed = _INDEXED.fullmatch(name)
+    if indexed:
+        return f"{indexed[1]}_{{{indexed[2]}}}{indexed[3].replace('′', chr(39))}"
+    if name.isdigit() or (len(name) == 1 and name.isalpha()):
+        return name
+    return r"\mathrm{%s}" % name.strip('"').translate(_TEX_ESCAPES).replace(" ", r"\ ")
+
+
+def short_number(value: Any) -> str:
+    """The shortest text that is this number in its own precision: ``0.1``, ``2``, ``1e-7``, ``∞``."""
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)).lower()
+    if isinstance(value, int | np.integer):
+        return str(int(value))
+    value = value if isinstance(value, np.floating) else np.float32(value)
+    if not np.isfinite(value):
+        return {"inf": "∞", "-inf": "-∞"}.get(str(float(value)), "NaN")
+    if value == 0 or 1e-4 <= abs(value) < 1e6:
+        return np.format_float_positional(value, trim="-")
+    return np.format_float_scientific(value, trim="-", exp_digits=1).replace("e+", "e")
+
+
+@dataclass(slots=True)
+class Namer:
+    """Hands out names that no other value has. ``labels`` are kept for those values that bring them."""
+
+    labels: set[str] = field(default_factory=set[str])
+    taken: set[str] = field(default_factory=set[str])
+    counts: Counter[str] = field(default_factory=Counter[str])
+
+    @classmethod
+    def of(cls, nodes: Iterable[Tensor], taken: Iterable[str] = ()) -> Namer:
+        """A namer that leaves the labels of ``nodes`` to them."""
+        return cls({plain_name(node.label) for node in nodes if node.label}, set(taken))
+
+    def name(self, node: Tensor) -> str:
+        """A name for the value: its label, else ``t1``... for operators, ``v1``... for variables, ``c0``... for constants."""
+        if node.label:
+            return self.unlike_others(plain_name(node.label))
+        letter = {"variable": "v", "constant": "c", "input": "x"}.get(node.kind, "t")
+        return self._numbered(letter, 0 if letter == "c" else 1)
+
+    def unlike_others(self, name: str) -> str:
+        """``name``, with a number where it is taken."""
+        candidate = name
+        while candidate in self.taken:
+            self.counts[name] += 1
+            candidate = f"{name}_{self.counts[name] + 1}"
+        self.taken.add(candidate)
+        return candidate
+
+    def _numbered(self, letter: str, first: int) -> str:
+        while True:
+            candidate = f"{letter}{first + self.counts[letter]}"
+            self.counts[letter] += 1
+            if candidate not in self.taken and candidate not in self.labels:
+                self.taken.add(candidate)
+                return candidate
