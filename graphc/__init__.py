@@ -54,9 +54,9 @@ from graphc.ops import (
     less,
     less_equal,
     log,
-    log10,
     log1p,
     log2,
+    log10,
     log_sigmoid,
     log_softmax,
     logaddexp,
@@ -123,7 +123,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # What few programs need, and what would make `import graphc` slower than `import numpy`, comes when it is first asked for.
-_LATER = {"nn": "graphc.nn", "draw": "graphc.picture", "formula": "graphc.show", "listing": "graphc.show", "check_gradient": "graphc.testing"}
+_LATER = {
+    "nn": "graphc.nn",
+    "draw": "graphc.picture",
+    "formula": "graphc.show",
+    "listing": "graphc.show",
+    "check_gradient": "graphc.testing",
+}
 
 __all__ = [
     "Constant",

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -60,7 +60,9 @@ class Report:
     def __str__(self) -> str:
         lines = [f"compiled for {self.backend}"]
         lines += [f"  {stage.name:<10} {stage.nodes:>7} nodes  {1e3 * stage.seconds:8.2f} ms" for stage in self.passes]
-        lines += ["rules that fired:"] + [f"  {count:>4} x {name}" for name, count in sorted(self.rules.items(), key=lambda item: (-item[1], item[0]))]
+        lines += ["rules that fired:"] + [
+            f"  {count:>4} x {name}" for name, count in sorted(self.rules.items(), key=lambda item: (-item[1], item[0]))
+        ]
         lines += [f"flops a call: {self.flops_before} before, {self.flops} after"]
         if self.buffer_bytes is not None:
             lines += [f"bytes of buffers: {self.buffer_bytes}"]
@@ -90,7 +92,11 @@ class Function:
     def __call__(self, *values: Any) -> Any:
         """Run on these values. Raises :class:`ShapeError` and :class:`DTypeError` for values that do not fit the inputs."""
         if len(values) != len(self.inputs):
-            raise ArgumentError(f"the function was given {len(values)} values", given=[describe(x) for x in self.inputs], fits=f"{len(self.inputs)} values, in this order")
+            raise ArgumentError(
+                f"the function was given {len(values)} values",
+                given=[describe(x) for x in self.inputs],
+                fits=f"{len(self.inputs)} values, in this order",
+            )
         arrays = [_value(value, x, dtype) for value, x, dtype in zip(values, self.inputs, self._dtypes, strict=True)]
         bound = self._sizes(arrays)
         try:
@@ -130,7 +136,9 @@ def _value(value: Any, x: Input, dtype: np.dtype[Any]) -> Any:
         raise DTypeError(f"the value of {x.label} is {array.dtype}", given=[describe(x)], fits=f"{x.dtype}, or a dtype that casts to it")
     cast = array.astype(dtype)
     if array.dtype.kind in "iu" and dtype.kind in "iu" and not np.array_equal(cast, array):
-        raise DTypeError(f"the value of {x.label} has numbers that {x.dtype} does not hold", given=[describe(x)], fits=f"numbers that {x.dtype} holds")
+        raise DTypeError(
+            f"the value of {x.label} has numbers that {x.dtype} does not hold", given=[describe(x)], fits=f"numbers that {x.dtype} holds"
+        )
     return cast
 
 
@@ -179,7 +187,7 @@ def compile(
     _check_inputs(leaves)
     if backend not in _PROGRAMS:
         raise BackendError(f"there is no backend {backend!r}", fits=", ".join(map(repr, _PROGRAMS)))
-    structure = outputs if isinstance(outputs, Tensor | Mapping | list | tuple) else as_tensor(outputs)
+    structure = _structure(outputs)
     roots = _roots(structure)
     new = {variable: _new_value(variable, value) for variable, value in (updates or {}).items()}
     return _Compilation(backend, UNSAFE if unsafe_math else DEFAULT if optimize else None).run(leaves, structure, roots, new)
@@ -242,11 +250,16 @@ def _check_inputs(leaves: tuple[Any, ...]) -> None:
         raise ArgumentError("compile: an input is listed twice", given=[describe(x) for x in leaves], fits="each input once")
 
 
+def _structure(outputs: Any) -> Any:
+    """The outputs as the caller has them, but for a literal, which becomes a tensor."""
+    return cast("Any", outputs) if isinstance(outputs, Tensor | Mapping | list | tuple) else as_tensor(outputs)
+
+
 def _roots(structure: Any) -> list[Tensor]:
     if isinstance(structure, Tensor):
         return [structure]
-    items = structure.values() if isinstance(structure, Mapping) else structure
-    return [as_tensor(item) for item in items]  # pyright: ignore[reportUnknownVariableType]
+    items: Iterable[Any] = cast("Mapping[Any, Any]", structure).values() if isinstance(structure, Mapping) else structure
+    return [as_tensor(item) for item in items]
 
 
 def _new_value(variable: Any, value: Any) -> Tensor:
@@ -254,9 +267,17 @@ def _new_value(variable: Any, value: Any) -> Tensor:
         raise ArgumentError(f"updates: {variable!r} is no variable", fits="{variable: new value} with variables made by gc.variable")
     new = as_tensor(value)
     if new.shape != variable.shape:
-        raise ShapeError(f"updates: the new value of {variable.label} has another shape", given=[describe(variable), describe(new)], fits=str(variable.type))
+        raise ShapeError(
+            f"updates: the new value of {variable.label} has another shape",
+            given=[describe(variable), describe(new)],
+            fits=str(variable.type),
+        )
     if new.dtype != variable.dtype:
-        raise DTypeError(f"updates: the new value of {variable.label} has another dtype", given=[describe(variable), describe(new)], fits=f"gc.cast(value, {variable.dtype!r})")
+        raise DTypeError(
+            f"updates: the new value of {variable.label} has another dtype",
+            given=[describe(variable), describe(new)],
+            fits=f"gc.cast(value, {variable.dtype!r})",
+        )
     return new
 
 
@@ -267,9 +288,9 @@ def evaluate(y: Any, values: Mapping[Tensor, Any] | None = None, *, backend: Bac
     """
     given = dict(values or {})
     inputs = [x for x in given if isinstance(x, Input)]
-    replaced = {x: _stand_in(x) for x in given if isinstance(x, Variable)}
+    replaced: dict[Tensor, Input] = {x: _stand_in(x) for x in given if isinstance(x, Variable)}
     if replaced:
-        structure = y if isinstance(y, Tensor | Mapping | list | tuple) else as_tensor(y)
+        structure = _structure(y)
         results = substitute(_roots(structure), replaced)
         run = compile([*inputs, *replaced.values()], results, backend=backend, optimize=optimize)
         return structured(structure, run(*[given[x] for x in inputs], *[given[x] for x in replaced]))
@@ -280,4 +301,3 @@ def _stand_in(variable: Variable) -> Input:
     node = Input(None, (), (), TensorType(variable.dtype, sizes.canonical(variable.shape)))
     node.label = variable.label
     return node
-

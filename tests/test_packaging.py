@@ -102,8 +102,8 @@ def test_commands_of_a_good_readme() -> None:
     assert ci["commands"](text) == ["one && two", "three"]
 
 
-# Put together here, or this file would be the first to be found. Ada is made up: her home may stand in tests and docs.
-MACHINE_PATH = re.compile(r"(?<![\w.~-])/(" + "|".join(["work/", "root/", "opt/gc/", r"home/(?!ada\b)"]) + ")")
+# Put together here, or this file would be the first to be found. The home of "someone" is made up, and may stand in tests and docs.
+MACHINE_PATH = re.compile(r"(?<![\w.~-])/(" + "|".join(["work/", "root/", "opt/gc/", r"home/(?!someone\b)"]) + ")")
 REGISTRY = re.compile("(" + "|".join(["pypi", "pythonhosted", "npmjs"]) + ")" + re.escape(".org"))
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import operator
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, cast
 
 from graphc.core import dtypes, sizes
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.sizes import Dim
 from graphc.core.types import TensorType
+
+
+def several(value: Any) -> Sequence[Any]:
+    """A list or tuple as it is, anything else as the one item of a tuple."""
+    return cast("Sequence[Any]", value) if isinstance(value, list | tuple) else (value,)
 
 
 def axis_of(axis: Any, ndim: int) -> int:
@@ -26,7 +32,7 @@ def axes_of(axes: Any, ndim: int) -> tuple[int, ...]:
     """Axes counted from the front, each once. None stands for all."""
     if axes is None:
         return tuple(range(ndim))
-    found = tuple([axis_of(axis, ndim) for axis in (axes if isinstance(axes, list | tuple) else (axes,))])
+    found = tuple([axis_of(axis, ndim) for axis in several(axes)])
     if len(set(found)) < len(found):
         raise ArgumentError(f"an axis is named twice in {axes}", fits="each axis once")
     return found
@@ -49,8 +55,7 @@ def _permutation(value: Any, types: tuple[TensorType, ...]) -> tuple[int, ...]:
 
 
 def _inserted(value: Any, types: tuple[TensorType, ...]) -> tuple[int, ...]:
-    many = value if isinstance(value, list | tuple) else (value,)
-    return tuple(sorted(axes_of(value, types[0].ndim + len(many))))
+    return tuple(sorted(axes_of(value, types[0].ndim + len(several(value)))))
 
 
 def _target(value: Any, types: tuple[TensorType, ...]) -> tuple[Dim, ...]:
@@ -58,7 +63,7 @@ def _target(value: Any, types: tuple[TensorType, ...]) -> tuple[Dim, ...]:
 
 
 def _reshaped(value: Any, types: tuple[TensorType, ...]) -> tuple[Dim, ...]:
-    items = list(value) if isinstance(value, list | tuple) else [value]
+    items = list(several(value))
     unknown = [i for i, item in enumerate(items) if isinstance(item, int) and item == -1]
     if not unknown:
         return sizes.canonical(items)

@@ -230,6 +230,7 @@ class Input(Tensor):
 
     @property
     def kind(self) -> str:
+        """``input``."""
         return "input"
 
 
@@ -241,6 +242,7 @@ class Constant(Tensor):
 
     @property
     def kind(self) -> str:
+        """``constant``."""
         return "constant"
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from graphc.core.expr import Tensor
 
@@ -51,10 +52,10 @@ def rebuild(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
     return node if node.op is None or inputs == node.inputs else node.op.apply(inputs, node.attrs)
 
 
-def substitute(roots: Iterable[Tensor], replacements: Mapping[Tensor, Tensor]) -> list[Tensor]:
+def substitute(roots: Iterable[Tensor], replacements: Mapping[Tensor, Any]) -> list[Tensor]:
     """The roots with nodes replaced; a replacement must have the type of what it replaces."""
     roots = list(roots)
-    new = dict(replacements)
+    new: dict[Tensor, Tensor] = dict(replacements)
     for node in toposort(roots):
         if node not in new:
             new[node] = rebuild(node, tuple([new[x] for x in node.inputs]))

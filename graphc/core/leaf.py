@@ -34,6 +34,7 @@ class Variable(Tensor):
 
     @property
     def kind(self) -> str:
+        """``variable``."""
         return "variable"
 
     @property
@@ -50,7 +51,9 @@ class Variable(Tensor):
         array = np.asarray(value)
         own = dtypes.numpy_dtype(self.dtype)
         if array.shape != self.shape:
-            raise ShapeError(f"{self.label}.assign(value): the value has another shape", given=[f"value: {array.shape}"], fits=str(self.shape))
+            raise ShapeError(
+                f"{self.label}.assign(value): the value has another shape", given=[f"value: {array.shape}"], fits=str(self.shape)
+            )
         if not np.can_cast(array.dtype, own, "same_kind"):
             raise DTypeError(f"{self.label}.assign(value): {array.dtype} does not cast to {self.dtype}", fits=self.dtype)
         self.storage = np.array(array, dtype=own)

@@ -13,7 +13,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -198,7 +198,12 @@ class Op:
         if self.compute:
             dtype = self.compute(dtype)
         names = self.operands if not self.variadic else self.promote * len(operands)
-        return tuple([as_dtype(x, dtype) if n in self.promote else x if isinstance(x, Tensor) else _lift(x) for n, x in zip(names, operands, strict=True)])
+        return tuple(
+            [
+                as_dtype(x, dtype) if n in self.promote else x if isinstance(x, Tensor) else _lift(x)
+                for n, x in zip(names, operands, strict=True)
+            ]
+        )
 
     def _explained(self, error: GraphcError, operands: tuple[Any, ...]) -> GraphcError:
         names = [f"{self.operands[0]}[{i}]" for i in range(len(operands))] if self.variadic else self.operands
@@ -232,7 +237,7 @@ def common_dtype(values: Iterable[Any]) -> DType:
         if isinstance(value, Tensor):
             strong.append(value.type.dtype)
         elif isinstance(value, np.ndarray | np.generic):
-            strong.append(dtypes.canonical(value.dtype))
+            strong.append(dtypes.canonical(cast("Any", value).dtype))
         else:
             literals.append(_kind(value))
     dtype = reduce(dtypes.promote, strong) if strong else _default(literals)
@@ -305,12 +310,17 @@ def register(name: str, rule: Callable[..., TensorType], **fields: Any) -> Op:
     defaults = {p: v.default for p, v in parameters.items() if p in attributes and v.default is not v.empty}
     record = Op(name, rule, operands, variadic, attributes, defaults, **fields)
     record.text = record.text or f"{name}({', '.join('$' + x for x in operands)})"
-    record.tex = record.tex or "\\operatorname{%s}(%s)" % (name.replace("_", "\\_"), ", ".join("$" + x for x in operands))
+    record.tex = record.tex or _tex_call(name, operands)
     record.group = record.group or rule.__module__.rpartition(".")[2]
     if name in OPS:
         raise TypeError(f"there is an op {name!r} already")
     OPS[name] = record
     return record
+
+
+def _tex_call(name: str, operands: tuple[str, ...]) -> str:
+    function = r"\operatorname{" + name.replace("_", r"\_") + "}"
+    return f"{function}({', '.join('$' + x for x in operands)})"
 
 
 def table() -> Iterator[Op]:

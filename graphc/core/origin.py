@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from os.path import basename
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -32,7 +32,7 @@ _scope = _Scope()
 
 
 @contextmanager
-def derived_from(node: Tensor, *, gradient: bool = False) -> Iterator[None]:
+def derived_from(node: Tensor, *, gradient: bool = False) -> Generator[None, None, None]:
     """Nodes made in this block carry the line of ``node``, and belong to it as its gradient if ``gradient``."""
     before = _scope.forward, _scope.origin
     _scope.forward = node if gradient else node.forward

@@ -9,7 +9,7 @@ from __future__ import annotations
 import keyword
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias, Union
+from typing import Final, SupportsIndex, TypeAlias, Union, cast
 
 from graphc.core.errors import ShapeError
 
@@ -31,6 +31,7 @@ class Sliced:
         return f"len(range({self.length})[{':'.join(bounds if bounds[2] else bounds[:2])}])"
 
     def bind(self, sizes: Mapping[str, int]) -> int:
+        """The number of items when the names have these values."""
         return len(range(bind(self.length, sizes))[self.start : self.stop : self.step])
 
 
@@ -118,8 +119,8 @@ def named(name: str) -> Size:
 
 def canonical(shape: object) -> Shape:
     """A shape from what a user writes: a whole number, a name, or a sequence of them. Raises :class:`ShapeError`."""
-    items: Iterable[object] = shape if isinstance(shape, list | tuple) else (shape,)
-    return tuple(_dim(item) for item in items)
+    items = cast("Iterable[object]", shape) if isinstance(shape, list | tuple) else (shape,)
+    return tuple([_dim(item) for item in items])
 
 
 def _dim(item: object) -> Dim:
@@ -127,10 +128,9 @@ def _dim(item: object) -> Dim:
         return item
     if isinstance(item, str):
         return named(item)
-    try:
-        number = item.__index__()  # type: ignore[attr-defined]
-    except AttributeError:
-        raise ShapeError(f"{item!r} is not a size", fits="a whole number, or a name such as 'batch'") from None
+    if not isinstance(item, SupportsIndex):
+        raise ShapeError(f"{item!r} is not a size", fits="a whole number, or a name such as 'batch'")
+    number = item.__index__()
     if number < 0:
         raise ShapeError(f"a size cannot be {number}", fits="0 or more")
     return int(number)
@@ -214,7 +214,5 @@ def broadcast(shapes: Iterable[Shape]) -> Shape:
 def _meet(sizes: tuple[Dim, ...]) -> Dim:
     wide = list(dict.fromkeys(size for size in sizes if size != 1))
     if len(wide) > 1:
-        raise ShapeError(
-            f"sizes {wide[0]} and {wide[1]} do not broadcast", fits="equal sizes, or 1, counted from the last axis"
-        )
+        raise ShapeError(f"sizes {wide[0]} and {wide[1]} do not broadcast", fits="equal sizes, or 1, counted from the last axis")
     return wide[0] if wide else 1

@@ -18,6 +18,7 @@ class TensorType:
     shape: Shape
 
     def __new__(cls, dtype: DType, shape: Shape) -> Self:
+        """The one type of this dtype and shape."""
         key = (dtype, shape)
         found = cls._table.get(key)
         if found is None:

@@ -94,7 +94,7 @@ class Sweep:
             return value
         return guarded(value, node, op.kinks(*node.inputs, **attributes), self.kinks)
 
-    def _pointwise(self, node: Tensor, g: Tensor, local: Tensor | int) -> Tensor:
+    def _pointwise(self, node: Tensor, g: Tensor, local: Any) -> Tensor:
         if isinstance(local, int):
             return {1: g, -1: -g}[local] if local in (1, -1) else g * local
         mask = self._masks.of(node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 from graphc import ops
 from graphc.core import Tensor, as_tensor, describe, dtypes, toposort
@@ -41,7 +41,7 @@ def grad(y: Tensor, xs: Any, *, disconnected: Disconnected = "raise", kinks: Kin
 
 def value_and_grad(y: Tensor, xs: Any, *, disconnected: Disconnected = "raise", kinks: Kinks = "zero") -> tuple[Tensor, Any]:
     """``(y, grad(y, xs))``."""
-    return y, grad(y, xs, disconnected=disconnected, kinks=kinks)
+    return y, grad(y, cast("Any", xs), disconnected=disconnected, kinks=kinks)
 
 
 def vjp(y: Tensor, xs: Any, cotangent: Any, *, disconnected: Disconnected = "raise", kinks: Kinks = "zero") -> Any:
@@ -75,7 +75,9 @@ def _check(y: Tensor, xs: list[Tensor], disconnected: str, kinks: str) -> None:
             raise DTypeError(f"grad: {role} is {tensor!r}", fits="a tensor of the graph: gc.input, gc.variable, or an expression of them")
         if not dtypes.is_float(tensor.dtype):
             raise DTypeError(
-                f"grad: {role} is {tensor.dtype}, and only floats have gradients", given=[f"{role}: {describe(tensor)}"], fits=", ".join(dtypes.FLOATS)
+                f"grad: {role} is {tensor.dtype}, and only floats have gradients",
+                given=[f"{role}: {describe(tensor)}"],
+                fits=", ".join(dtypes.FLOATS),
             )
 
 

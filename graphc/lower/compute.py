@@ -56,4 +56,3 @@ def _kernel(op: Op, attrs: tuple[Any, ...], template: str) -> Callable[..., Any]
         namespace["bfloat16"] = dtypes.numpy_dtype("bfloat16").type
     exec(helpers([op]), namespace)
     return eval(f"lambda {'*xs' if op.variadic else ', '.join(names)}: {body}", namespace)
-

@@ -32,7 +32,9 @@ def _expanded(node: Tensor, inputs: tuple[Tensor, ...], target: str) -> Tensor:
     with derived_from(node):
         result = node.op.expand(*inputs, **node.op.keywords(node))
     if result.type is not node.type:
-        raise BackendError(f"{node.op.name} decomposes into {result.type}", given=[f"the op's type: {node.type}"], fits="a decomposition of the same type")
+        raise BackendError(
+            f"{node.op.name} decomposes into {result.type}", given=[f"the op's type: {node.type}"], fits="a decomposition of the same type"
+        )
     if node.label and not result.label:
         result.label = node.label
     return result

@@ -40,8 +40,12 @@ def schedule(inputs: Sequence[Input], outputs: Sequence[Tensor], updates: Mappin
     order = toposort([*outputs, *updates.values()])
     missing = [node for node in order if isinstance(node, Input) and node not in inputs]
     if missing:
-        raise ArgumentError("the outputs depend on inputs that are not in the list", given=[describe(node) for node in missing], fits="every input, in the order of the call")
-    depends = {node for node in order if isinstance(node, Input | Variable)}
+        raise ArgumentError(
+            "the outputs depend on inputs that are not in the list",
+            given=[describe(node) for node in missing],
+            fits="every input, in the order of the call",
+        )
+    depends: set[Tensor] = {node for node in order if isinstance(node, Input | Variable)}
     hoisted: list[Tensor] = []
     steps: list[Tensor] = []
     for node in order:

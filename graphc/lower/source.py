@@ -104,8 +104,7 @@ def emit_numpy(schedule: Schedule, plan: Plan) -> Source:
     """The schedule as NumPy source that writes into the plan's buffers."""
     w = _Writer(schedule, "numpy")
     head = list(w.constants())
-    for node in schedule.hoisted:
-        head.append(_comment(f"{_hoisted_name(w, node)} = {w.expression(node)}", node))
+    head += [_comment(f"{_hoisted_name(w, node)} = {w.expression(node)}", node) for node in schedule.hoisted]
     buffers = [w.names.fresh(None, f"buffer{i}") for i in range(len(plan.buffers))]
     for name, type in zip(buffers, plan.buffers, strict=True):
         head.append(f"{name} = np.empty({_shape(type.shape)}, {w.dtype(type.dtype)})")
@@ -128,7 +127,9 @@ def _header(w: _Writer) -> str:
     if w.target == "numpy":
         uses_bfloat16 = any(node.dtype == "bfloat16" for node in (*w.schedule.constants, *w.schedule.hoisted, *w.schedule.steps))
         return "import numpy as np\n" + ("from ml_dtypes import bfloat16\n" if uses_bfloat16 else "") + "\n\n" + helpers(ops)
-    guards = "def guard(x, bad, checks):\n    checks.append(jnp.any(bad))\n    return x\n\n\n" if any(op.name == "guard" for op in ops) else ""
+    guards = (
+        "def guard(x, bad, checks):\n    checks.append(jnp.any(bad))\n    return x\n\n\n" if any(op.name == "guard" for op in ops) else ""
+    )
     return "import jax\nimport jax.numpy as jnp\n\n\n" + guards
 
 
@@ -147,6 +148,8 @@ def _numpy_line(w: _Writer, plan: Plan, buffers: list[str], node: Tensor) -> str
     into = w.name[plan.direct[node]] if node in plan.direct else buffers[plan.place[node]] if node in plan.place else None
     if into is None:
         text = w.expression(node)
+        if node.dtype == "bfloat16" and not op.view:
+            text = f"np.asarray({text}, bfloat16)"  # NumPy gives float32 where ml_dtypes has no loop, as for matmul
         w.name[node] = w.names.fresh(node.label, f"v{w.counters['v']}")
         w.counters["v"] += 1
         return _comment(f"{w.name[node]} = {text}", node, op.name)
@@ -194,7 +197,9 @@ def emit_jax(schedule: Schedule) -> Source:
         assert node.op is not None
         body.append(_comment(f"{w.name[node]} = {text}", node, node.op.name))
     body.append(f"return [{_names(w, schedule.outputs)}], [{_names(w, schedule.updates.values())}], checks")
-    messages = tuple([node.attributes["message"] for node in (*schedule.hoisted, *schedule.steps) if node.op is not None and node.op.name == "guard"])
+    messages = tuple(
+        [node.attributes["message"] for node in (*schedule.hoisted, *schedule.steps) if node.op is not None and node.op.name == "guard"]
+    )
     return Source(_module(w, head, body, []), w.sizes, w.big, messages)
 
 

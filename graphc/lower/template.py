@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from graphc.core import Op, Tensor, dtypes
 from graphc.core.errors import BackendError
@@ -48,7 +48,7 @@ def attribute(value: Any, name: str, dtype: Callable[[str], str]) -> str:
     if name == "dtype":
         return dtype(value)
     if isinstance(value, tuple):
-        items: tuple[Any, ...] = value
+        items = cast("tuple[Any, ...]", value)
         return "(" + "".join(f"{attribute(item, '', dtype)}, " for item in items).rstrip(" " if len(items) == 1 else ", ") + ")"
     if isinstance(value, str | bool | int | None):
         return repr(value)
@@ -56,7 +56,9 @@ def attribute(value: Any, name: str, dtype: Callable[[str], str]) -> str:
         return number(value)
     if isinstance(value, Size) or hasattr(value, "items"):
         return str(value)
-    raise BackendError(f"the attribute {name} has a value that cannot be written as source: {value!r}", fits="numbers, strings, sizes, tuples of them")
+    raise BackendError(
+        f"the attribute {name} has a value that cannot be written as source: {value!r}", fits="numbers, strings, sizes, tuples of them"
+    )
 
 
 def number(value: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, cast
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Index:
 def _index(value: Any, types: tuple[TensorType, ...]) -> Index:
     if isinstance(value, Index):
         return value
-    items: list[Any] = list(value) if isinstance(value, tuple) else [value]
+    items: list[Any] = list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else [value]
     used = sum(item is not None and item is not Ellipsis for item in items)
     ndim = types[0].ndim
     if used > ndim:
@@ -60,13 +60,18 @@ def _index(value: Any, types: tuple[TensorType, ...]) -> Index:
 
 def _item(item: Any, size: Dim) -> Span | int:
     if isinstance(item, slice):
-        if item.step == 0:
+        span = _span(cast("Any", item))
+        if span.step == 0:
             raise ArgumentError("a slice cannot have step 0", fits="a step of 1, -1, 2 ...")
-        return Span(*[None if part is None else _whole(part) for part in (item.start, item.stop, item.step)])
+        return span
     place = _whole(item)
     if isinstance(size, int) and not -size <= place < size:
         raise IndexError(f"index {place} is out of bounds for an axis of {size}")
     return place
+
+
+def _span(item: Any) -> Span:
+    return Span(*[None if part is None else _whole(part) for part in (item.start, item.stop, item.step)])
 
 
 def _whole(part: Any) -> int:
@@ -89,9 +94,18 @@ def _picked(shape: Shape, index: Index) -> Shape:
 
 
 @op(
-    "$x[$index]", view=True, linear=("x",), flops=0,
-    cases=(case((4, 3), index=1), case((4, 3), index=(slice(1, 3), None, -1)), case((5,), index=slice(None, None, -2)), case((4, 3), index=(..., slice(-1, None))), case((2, 3), index=(slice(5, 9),)))
-)  # fmt: skip
+    "$x[$index]",
+    view=True,
+    linear=("x",),
+    flops=0,
+    cases=(
+        case((4, 3), index=1),
+        case((4, 3), index=(slice(1, 3), None, -1)),
+        case((5,), index=slice(None, None, -2)),
+        case((4, 3), index=(..., slice(-1, None))),
+        case((2, 3), index=(slice(5, 9),)),
+    ),
+)
 def getitem(x: TensorType, *, index: Annotated[Index, _index]) -> TensorType:
     """NumPy's basic indexing: whole numbers, slices with any step, ``...`` and None."""
     return x.with_shape(_picked(x.shape, index))
@@ -103,7 +117,7 @@ def _(g: Tensor, y: Tensor, x: Tensor, index: Index) -> tuple[Tensor]:
 
 
 def _given(value: Any, types: tuple[TensorType, ...]) -> Index:
-    return value if isinstance(value, Index) else Index(tuple([Span(i.start, i.stop, i.step) if isinstance(i, slice) else i for i in value]))
+    return value if isinstance(value, Index) else Index(tuple([_span(i) if isinstance(i, slice) else i for i in value]))
 
 
 @op(
@@ -135,7 +149,16 @@ def _require_integers(indices: TensorType) -> None:
         raise DTypeError(f"{indices.dtype} values cannot be indices", fits="an integer dtype; gc.cast(indices, 'int32')")
 
 
-@op("xp.take($x, $indices, axis=$axis)", linear=("x",), flops=0, cases=(case((4, 3), (2,), integers={"indices": 4}), case((2, 3), (2, 2), integers={"indices": 3}, axis=1), case((4,), (), integers={"indices": 4})))
+@op(
+    "xp.take($x, $indices, axis=$axis)",
+    linear=("x",),
+    flops=0,
+    cases=(
+        case((4, 3), (2,), integers={"indices": 4}),
+        case((2, 3), (2, 2), integers={"indices": 3}, axis=1),
+        case((4,), (), integers={"indices": 4}),
+    ),
+)
 def take(x: TensorType, indices: TensorType, *, axis: Axis = 0) -> TensorType:
     """The items of one axis at these indices; negative ones count from the end, and one may come more than once.
 
@@ -156,7 +179,9 @@ def _scattered(x: TensorType, indices: TensorType, axis: int, length: Dim) -> Sh
 
 @op(
     "add_at($x, $indices, $axis, $length)",
-    jax=lambda axis, length: f"xp.zeros($x.shape[:{axis}] + ({length},) + $x.shape[{axis} + $indices.ndim:], $x.dtype).at[{':, ' * axis}$indices].add($x)",
+    jax=lambda axis, length: (
+        f"xp.zeros($x.shape[:{axis}] + ({length},) + $x.shape[{axis} + $indices.ndim:], $x.dtype).at[{':, ' * axis}$indices].add($x)"
+    ),
     helper='''
 def add_at(x, indices, axis, length):
     """The items of x added up where ``indices`` says, in zeros with ``length`` items along ``axis``."""
@@ -165,7 +190,10 @@ def add_at(x, indices, axis, length):
     return y
 ''',
     linear=("x",),
-    cases=(case((2, 3), (2,), integers={"indices": 4}, axis=0, length=4), case((2, 2, 2), (2, 2), integers={"indices": 3}, axis=1, length=3)),
+    cases=(
+        case((2, 3), (2,), integers={"indices": 4}, axis=0, length=4),
+        case((2, 2, 2), (2, 2), integers={"indices": 3}, axis=1, length=3),
+    ),
 )
 def add_at(x: TensorType, indices: TensorType, *, axis: Axis, length: Dim) -> TensorType:
     """Items added up at these indices of an axis of ``length``, zeros elsewhere: the adjoint of ``take``."""
@@ -178,7 +206,13 @@ def _(g: Tensor, y: Tensor, x: Tensor, indices: Tensor, axis: int, length: Dim) 
     return take(g, indices, axis=axis), None
 
 
-@op(None, jax="jax.nn.one_hot($indices, $num_classes, dtype=$dtype)", flops=0, zero_gradient="an index carries no gradient", cases=(case((3,), integers={"indices": 4}, num_classes=4), case((2, 2), integers={"indices": 3}, num_classes=3, dtype="float64")))
+@op(
+    None,
+    jax="jax.nn.one_hot($indices, $num_classes, dtype=$dtype)",
+    flops=0,
+    zero_gradient="an index carries no gradient",
+    cases=(case((3,), integers={"indices": 4}, num_classes=4), case((2, 2), integers={"indices": 3}, num_classes=3, dtype="float64")),
+)
 def one_hot(indices: TensorType, *, num_classes: int, dtype: DTypeName = "float32") -> TensorType:
     """A new last axis of ``num_classes``: 1 at the index and 0 elsewhere; nothing but zeros for an index out of range."""
     _require_integers(indices)
@@ -202,13 +236,19 @@ def pick(x, indices):
 ''',
     linear=("x",),
     flops=0,
-    cases=(case((3, 4), (3,), integers={"indices": 4}), case((2, 2, 3), (2, 2), integers={"indices": 3}), case((3,), (), integers={"indices": 3})),
+    cases=(
+        case((3, 4), (3,), integers={"indices": 4}),
+        case((2, 2, 3), (2, 2), integers={"indices": 3}),
+        case((3,), (), integers={"indices": 3}),
+    ),
 )
 def pick(x: TensorType, indices: TensorType) -> TensorType:
     """One element of the last axis for each index: ``x[i, j, indices[i, j]]``. Out of bounds as in ``take``."""
     _require_integers(indices)
     if indices.shape != x.shape[:-1]:
-        raise ArgumentError(f"indices of shape {indices.shape} do not name an element of each row of {x.shape}", fits=f"shape {x.shape[:-1]}")
+        raise ArgumentError(
+            f"indices of shape {indices.shape} do not name an element of each row of {x.shape}", fits=f"shape {x.shape[:-1]}"
+        )
     return x.with_shape(indices.shape)
 
 

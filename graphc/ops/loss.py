@@ -7,6 +7,7 @@ from typing import Any
 from graphc.core import Tensor, TensorType, as_tensor, case, dtypes, op
 from graphc.core.attributes import Axis
 from graphc.core.errors import ShapeError
+from graphc.core.sizes import Dim
 from graphc.ops import pointwise as p
 from graphc.ops.index import one_hot, pick
 from graphc.ops.reduce import keep, log_softmax, softmax, sum
@@ -16,10 +17,20 @@ EPSILON = 1e-7
 """How near to 0 and 1 probabilities are let, as Keras has it."""
 
 
+def _flops(node: Tensor) -> Dim:
+    return node.inputs[1].size * 6
+
+
 @op(
-    None, promote=("labels", "logits"), compute=dtypes.floating, linear=("labels",), flops=lambda node: node.inputs[0].size * 6, ulps=16,
-    cases=(case((2, 3), (2, 3)), case((4,), (4,)), case((3, 2), (3, 2), axis=0)), tex=r"H($labels, \mathrm{softmax}($logits))"
-)  # fmt: skip
+    None,
+    promote=("labels", "logits"),
+    compute=dtypes.floating,
+    linear=("labels",),
+    flops=_flops,
+    ulps=16,
+    cases=(case((2, 3), (2, 3)), case((4,), (4,)), case((3, 2), (3, 2), axis=0)),
+    tex=r"H($labels, \mathrm{softmax}($logits))",
+)
 def softmax_crossentropy(labels: TensorType, logits: TensorType, *, axis: Axis = -1) -> TensorType:
     """``-sum(labels * log_softmax(logits))`` along an axis."""
     if labels.shape != logits.shape:
@@ -40,9 +51,14 @@ def _(g: Tensor, y: Tensor, labels: Tensor, logits: Tensor, axis: int) -> tuple[
 
 
 @op(
-    None, flops=lambda node: node.inputs[1].size * 6, ulps=16, cases=(case((3,), (3, 4), integers={"labels": 4}), case((2, 2), (2, 2, 3), integers={"labels": 3})),
-    tex=r"-\log \mathrm{softmax}($logits)_{$labels}", promote=("logits",), compute=dtypes.floating
-)  # fmt: skip
+    None,
+    flops=_flops,
+    ulps=16,
+    cases=(case((3,), (3, 4), integers={"labels": 4}), case((2, 2), (2, 2, 3), integers={"labels": 3})),
+    tex=r"-\log \mathrm{softmax}($logits)_{$labels}",
+    promote=("logits",),
+    compute=dtypes.floating,
+)
 def sparse_softmax_crossentropy(labels: TensorType, logits: TensorType) -> TensorType:
     """``-log_softmax(logits)[labels]`` along the last axis; a label outside the classes raises IndexError on NumPy, is NaN on JAX."""
     if not dtypes.is_integer(labels.dtype):

@@ -4,6 +4,9 @@ In a partial ``y`` is the result and ``a``, ``b`` or ``x`` the operands. None of
 the last place of float32 wherever the op is defined.
 """
 
+# A row is made of lambdas, whose parameters the type checker cannot know; Op checks them when the row is read.
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import math
@@ -26,7 +29,9 @@ def _out(emit: str) -> str | None:
     return emit.replace("xp.", "np.", 1)[:-1] + ", out=$out)"
 
 
-def unary(name: str, title: str, emit: str | None = "", *, d: Partial, returns: str = "", compute: Any = dtypes.floating, **fields: Any) -> Op:
+def unary(
+    name: str, title: str, emit: str | None = "", *, d: Partial, returns: str = "", compute: Any = dtypes.floating, **fields: Any
+) -> Op:
     """Declare a function of one operand. ``emit=None`` leaves the target to decompose it."""
 
     def rule(x: TensorType) -> TensorType:
@@ -40,7 +45,9 @@ def unary(name: str, title: str, emit: str | None = "", *, d: Partial, returns: 
     return register(name, rule, emit=source, pointwise=True, partials=(d,), promote=("x",), compute=compute, group="pointwise", **fields)
 
 
-def binary(name: str, title: str, emit: str = "", *, d: tuple[Partial, Partial], returns: str = "", compute: Any = None, **fields: Any) -> Op:
+def binary(
+    name: str, title: str, emit: str = "", *, d: tuple[Partial, Partial], returns: str = "", compute: Any = None, **fields: Any
+) -> Op:
     """Declare a function of two operands, which broadcast."""
 
     def rule(a: TensorType, b: TensorType) -> TensorType:
@@ -51,9 +58,7 @@ def binary(name: str, title: str, emit: str = "", *, d: tuple[Partial, Partial],
     if not returns:
         fields.setdefault("out", _out(source))
     fields.setdefault("domain", ((-3.0, 3.0), (-3.0, 3.0)))
-    return register(
-        name, rule, emit=source, pointwise=True, partials=d, promote=("a", "b"), compute=compute, group="pointwise", **fields
-    )
+    return register(name, rule, emit=source, pointwise=True, partials=d, promote=("a", "b"), compute=compute, group="pointwise", **fields)
 
 
 def one_where(condition: Tensor, like: Tensor) -> Tensor:
@@ -68,9 +73,19 @@ def _half(first: Callable[..., Tensor], second: Callable[..., Tensor]) -> Partia
 
 # ---------------------------------------------------------------- arithmetic
 add = binary(
-    "add", "Sum of two tensors.", d=(1, 1), text="$a + $b", tex="$a + $b", binds=3, sympy="a + b", linear=("a", "b"), laws=("commutative", "associative", ("unit", 0))
-)  # fmt: skip
-subtract = binary("subtract", "Difference of two tensors.", d=(1, -1), text="$a - $b", tex="$a - $b", binds=3, sympy="a - b", laws=(("right unit", 0),))
+    "add",
+    "Sum of two tensors.",
+    d=(1, 1),
+    text="$a + $b",
+    tex="$a + $b",
+    binds=3,
+    sympy="a + b",
+    linear=("a", "b"),
+    laws=("commutative", "associative", ("unit", 0)),
+)
+subtract = binary(
+    "subtract", "Difference of two tensors.", d=(1, -1), text="$a - $b", tex="$a - $b", binds=3, sympy="a - b", laws=(("right unit", 0),)
+)
 multiply = binary(
     "multiply",
     "Product, element by element.",
@@ -94,12 +109,23 @@ divide = binary(
     laws=(("right unit", 1),),
 )
 negative = unary("negative", "``-x``.", d=-1, compute=None, text="-$x", tex="-$x", binds=2, sympy="-x", linear=("x",), laws=("involution",))
-reciprocal = unary("reciprocal", "``1 / x``.", d=lambda y, x: -square(y), domain=((0.3, 3.0),), text="1 / $x", tex=r"\frac{1}{$x}", binds=2, sympy="1 / x")
+reciprocal = unary(
+    "reciprocal", "``1 / x``.", d=lambda y, x: -square(y), domain=((0.3, 3.0),), text="1 / $x", tex=r"\frac{1}{$x}", binds=2, sympy="1 / x"
+)
 square = unary("square", "``x * x``.", d=lambda y, x: 2 * x, compute=None, text="$x²", tex="$x^2", binds=1, sympy="x**2")
 sqrt = unary("sqrt", "Square root.", d=lambda y, x: 0.5 / y, domain=((0.1, 4.0),), text="√$x", tex=r"\sqrt{$x}", binds=1, sympy="sqrt(x)")
 rsqrt = unary(
-    "rsqrt", "``1 / sqrt(x)``.", "1 / xp.sqrt($x)", jax="jax.lax.rsqrt($x)", d=lambda y, x: -0.5 * y / x, domain=((0.1, 4.0),), tex=r"$x^{-1/2}", text="$x^(-1/2)", binds=1, sympy="x**Rational(-1, 2)"
-)  # fmt: skip
+    "rsqrt",
+    "``1 / sqrt(x)``.",
+    "1 / xp.sqrt($x)",
+    jax="jax.lax.rsqrt($x)",
+    d=lambda y, x: -0.5 * y / x,
+    domain=((0.1, 4.0),),
+    tex=r"$x^{-1/2}",
+    text="$x^(-1/2)",
+    binds=1,
+    sympy="x**Rational(-1, 2)",
+)
 abs = unary(
     "abs",
     "Absolute value.",
@@ -112,7 +138,15 @@ abs = unary(
     kink_note="0 at 0",
     laws=("idempotent",),
 )
-sign = unary("sign", "-1, 0 or 1; NaN of NaN.", d=0, compute=None, sympy="sign(x)", laws=("idempotent",), zero_gradient="sign is flat between its steps")
+sign = unary(
+    "sign",
+    "-1, 0 or 1; NaN of NaN.",
+    d=0,
+    compute=None,
+    sympy="sign(x)",
+    laws=("idempotent",),
+    zero_gradient="sign is flat between its steps",
+)
 
 
 def _exponent(b: Tensor) -> Any:
@@ -133,35 +167,93 @@ def _power_exponent(y: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 power = binary(
-    "power", "``a`` to the power ``b``.", d=(_power_base, _power_exponent), domain=((0.3, 3.0), (-2.0, 2.0)), text="$a^$b", tex="$a^{$b}", binds=1, sympy="a**b", laws=(("right unit", 1),), ulps=64
-)  # fmt: skip
-mod = binary("mod", "Remainder with the sign of ``b``, as Python has it.", d=(1, lambda y, a, b: -floor(a / b)), domain=((0.2, 0.9), (1.0, 3.0)), ulps=8)
-floor_divide = binary("floor_divide", "Quotient rounded down.", d=(0, 0), domain=((1.2, 1.8), (0.95, 1.05)), zero_gradient="rounding is flat between its steps")
+    "power",
+    "``a`` to the power ``b``.",
+    d=(_power_base, _power_exponent),
+    domain=((0.3, 3.0), (-2.0, 2.0)),
+    text="$a^$b",
+    tex="$a^{$b}",
+    binds=1,
+    sympy="a**b",
+    laws=(("right unit", 1),),
+    ulps=64,
+)
+mod = binary(
+    "mod",
+    "Remainder with the sign of ``b``, as Python has it.",
+    d=(1, lambda y, a, b: -floor(a / b)),
+    domain=((0.2, 0.9), (1.0, 3.0)),
+    ulps=8,
+)
+floor_divide = binary(
+    "floor_divide",
+    "Quotient rounded down.",
+    d=(0, 0),
+    domain=((1.2, 1.8), (0.95, 1.05)),
+    zero_gradient="rounding is flat between its steps",
+)
 maximum = binary(
-    "maximum", "The larger of two; NaN if one is.", d=(_half(lambda a, b: a > b, lambda a, b: a >= b), _half(lambda a, b: b > a, lambda a, b: b >= a)),
-    kinks=lambda a, b: equal(a, b), kink_note="1/2 each where equal", sympy="Max(a, b)", text="max($a, $b)", tex=r"\max($a, $b)", laws=("commutative", "associative", "idempotent")
-)  # fmt: skip
+    "maximum",
+    "The larger of two; NaN if one is.",
+    d=(_half(lambda a, b: a > b, lambda a, b: a >= b), _half(lambda a, b: b > a, lambda a, b: b >= a)),
+    kinks=lambda a, b: equal(a, b),
+    kink_note="1/2 each where equal",
+    sympy="Max(a, b)",
+    text="max($a, $b)",
+    tex=r"\max($a, $b)",
+    laws=("commutative", "associative", "idempotent"),
+)
 minimum = binary(
-    "minimum", "The smaller of two; NaN if one is.", d=(_half(lambda a, b: a < b, lambda a, b: a <= b), _half(lambda a, b: b < a, lambda a, b: b <= a)),
-    kinks=lambda a, b: equal(a, b), kink_note="1/2 each where equal", sympy="Min(a, b)", text="min($a, $b)", tex=r"\min($a, $b)", laws=("commutative", "associative", "idempotent")
-)  # fmt: skip
+    "minimum",
+    "The smaller of two; NaN if one is.",
+    d=(_half(lambda a, b: a < b, lambda a, b: a <= b), _half(lambda a, b: b < a, lambda a, b: b <= a)),
+    kinks=lambda a, b: equal(a, b),
+    kink_note="1/2 each where equal",
+    sympy="Min(a, b)",
+    text="min($a, $b)",
+    tex=r"\min($a, $b)",
+    laws=("commutative", "associative", "idempotent"),
+)
 
 # ---------------------------------------------------------------- exponentials and logarithms
 exp = unary("exp", "``e`` to the power ``x``.", d=lambda y, x: y, tex="e^{$x}", sympy="exp(x)")
 expm1 = unary("expm1", "``exp(x) - 1`` without cancellation.", d=lambda y, x: exp(x), tex="(e^{$x} - 1)", sympy="exp(x) - 1")
 exp2 = unary("exp2", "2 to the power ``x``.", d=lambda y, x: y * LN2, tex="2^{$x}", sympy="2**x")
-log = unary("log", "Natural logarithm.", d=lambda y, x: reciprocal(x), domain=((0.1, 4.0),), tex=r"\log $x", binds=2, sympy="log(x)", text="log($x)")
-log1p = unary("log1p", "``log(1 + x)`` without cancellation.", d=lambda y, x: reciprocal(1 + x), domain=((-0.8, 4.0),), tex=r"\log(1 + $x)", sympy="log(1 + x)", text="log(1 + $x)")
+log = unary(
+    "log", "Natural logarithm.", d=lambda y, x: reciprocal(x), domain=((0.1, 4.0),), tex=r"\log $x", binds=2, sympy="log(x)", text="log($x)"
+)
+log1p = unary(
+    "log1p",
+    "``log(1 + x)`` without cancellation.",
+    d=lambda y, x: reciprocal(1 + x),
+    domain=((-0.8, 4.0),),
+    tex=r"\log(1 + $x)",
+    sympy="log(1 + x)",
+    text="log(1 + $x)",
+)
 log2 = unary("log2", "Logarithm to base 2.", d=lambda y, x: 1 / (LN2 * x), domain=((0.1, 4.0),), tex=r"\log_2($x)", sympy="log(x, 2)")
-log10 = unary("log10", "Logarithm to base 10.", d=lambda y, x: 1 / (LN10 * x), domain=((0.1, 4.0),), tex=r"\log_{10}($x)", sympy="log(x, 10)")
+log10 = unary(
+    "log10", "Logarithm to base 10.", d=lambda y, x: 1 / (LN10 * x), domain=((0.1, 4.0),), tex=r"\log_{10}($x)", sympy="log(x, 10)"
+)
 logaddexp = binary(
-    "logaddexp", "``log(exp(a) + exp(b))`` without overflow; its gradient is 0 where both are -inf.", compute=dtypes.floating,
-    d=(lambda y, a, b: _share(y, a, b), lambda y, a, b: _share(y, b, a)), sympy="log(exp(a) + exp(b))", laws=("commutative", "associative")
-)  # fmt: skip
+    "logaddexp",
+    "``log(exp(a) + exp(b))`` without overflow; its gradient is 0 where both are -inf.",
+    compute=dtypes.floating,
+    d=(lambda y, a, b: _share(y, a, b), lambda y, a, b: _share(y, b, a)),
+    sympy="log(exp(a) + exp(b))",
+    laws=("commutative", "associative"),
+)
 xlogy = binary(
-    "xlogy", "``a * log(b)``, and 0 where ``a`` is 0.", "xp.where($a == 0, $a, $a * xp.log(xp.where($a == 0, 1, $b)))", jax="jax.scipy.special.xlogy($a, $b)", out=None,
-    d=(lambda y, a, b: log(b), lambda y, a, b: a / b), compute=dtypes.floating, domain=((-3.0, 3.0), (0.2, 3.0)), sympy="a * log(b)"
-)  # fmt: skip
+    "xlogy",
+    "``a * log(b)``, and 0 where ``a`` is 0.",
+    "xp.where($a == 0, $a, $a * xp.log(xp.where($a == 0, 1, $b)))",
+    jax="jax.scipy.special.xlogy($a, $b)",
+    out=None,
+    d=(lambda y, a, b: log(b), lambda y, a, b: a / b),
+    compute=dtypes.floating,
+    domain=((-3.0, 3.0), (0.2, 3.0)),
+    sympy="a * log(b)",
+)
 
 
 def _share(y: Tensor, own: Tensor, other: Tensor) -> Tensor:
@@ -174,7 +266,9 @@ sin = unary("sin", "Sine; radians.", d=lambda y, x: cos(x), tex=r"\sin($x)", sym
 cos = unary("cos", "Cosine; radians.", d=lambda y, x: -sin(x), tex=r"\cos($x)", sympy="cos(x)")
 tan = unary("tan", "Tangent; radians.", d=lambda y, x: 1 + square(y), domain=((-1.2, 1.2),), tex=r"\tan($x)", sympy="tan(x)")
 asin = unary("asin", "Inverse sine.", "xp.arcsin($x)", d=lambda y, x: rsqrt((1 - x) * (1 + x)), domain=((-0.9, 0.9),), sympy="asin(x)")
-acos = unary("acos", "Inverse cosine.", "xp.arccos($x)", d=lambda y, x: -rsqrt((1 - x) * (1 + x)), domain=((-0.9, 0.9),), sympy="acos(x)", ulps=8)
+acos = unary(
+    "acos", "Inverse cosine.", "xp.arccos($x)", d=lambda y, x: -rsqrt((1 - x) * (1 + x)), domain=((-0.9, 0.9),), sympy="acos(x)", ulps=8
+)
 atan = unary("atan", "Inverse tangent.", "xp.arctan($x)", d=lambda y, x: reciprocal(1 + square(x)), sympy="atan(x)")
 sinh = unary("sinh", "Hyperbolic sine.", d=lambda y, x: cosh(x), tex=r"\sinh($x)", sympy="sinh(x)")
 cosh = unary("cosh", "Hyperbolic cosine.", d=lambda y, x: sinh(x), tex=r"\cosh($x)", sympy="cosh(x)")
@@ -182,9 +276,23 @@ asinh = unary("asinh", "Inverse hyperbolic sine.", "xp.arcsinh($x)", d=lambda y,
 
 # ---------------------------------------------------------------- activations
 tanh = unary("tanh", "Hyperbolic tangent.", d=lambda y, x: square(reciprocal(cosh(x))), tex=r"\tanh($x)", sympy="tanh(x)")
-sigmoid = unary("sigmoid", "``1 / (1 + exp(-x))``.", None, jax="jax.nn.sigmoid($x)", d=lambda y, x: y * sigmoid(-x), text="σ($x)", tex=r"\sigma($x)", sympy="1 / (1 + exp(-x))", flops=4)
-softplus = unary("softplus", "``log(1 + exp(x))`` without overflow.", "xp.logaddexp($x, 0)", d=lambda y, x: sigmoid(x), sympy="log(1 + exp(x))", flops=4)
-log_sigmoid = unary("log_sigmoid", "``log(sigmoid(x))`` without underflow.", None, d=lambda y, x: sigmoid(-x), sympy="-log(1 + exp(-x))", flops=5)
+sigmoid = unary(
+    "sigmoid",
+    "``1 / (1 + exp(-x))``.",
+    None,
+    jax="jax.nn.sigmoid($x)",
+    d=lambda y, x: y * sigmoid(-x),
+    text="σ($x)",
+    tex=r"\sigma($x)",
+    sympy="1 / (1 + exp(-x))",
+    flops=4,
+)
+softplus = unary(
+    "softplus", "``log(1 + exp(x))`` without overflow.", "xp.logaddexp($x, 0)", d=lambda y, x: sigmoid(x), sympy="log(1 + exp(x))", flops=4
+)
+log_sigmoid = unary(
+    "log_sigmoid", "``log(sigmoid(x))`` without underflow.", None, d=lambda y, x: sigmoid(-x), sympy="-log(1 + exp(-x))", flops=5
+)
 relu = unary(
     "relu",
     "``max(x, 0)``.",
@@ -197,20 +305,41 @@ relu = unary(
     laws=("idempotent",),
 )
 relu6 = unary(
-    "relu6", "``min(max(x, 0), 6)``.", None, d=lambda y, x: one_where(logical_and(x > 0, x < 6), x), compute=None, sympy="Min(Max(x, 0), 6)",
-    kinks=lambda x: logical_or(equal(x, 0), equal(x, 6)), kink_note="0 at 0 and at 6", laws=("idempotent",), flops=2
-)  # fmt: skip
-silu = unary("silu", "``x * sigmoid(x)``, also called swish.", None, d=lambda y, x: sigmoid(x) * (1 + x * sigmoid(-x)), sympy="x / (1 + exp(-x))", flops=5, ulps=8)
+    "relu6",
+    "``min(max(x, 0), 6)``.",
+    None,
+    d=lambda y, x: one_where(logical_and(x > 0, x < 6), x),
+    compute=None,
+    sympy="Min(Max(x, 0), 6)",
+    kinks=lambda x: logical_or(equal(x, 0), equal(x, 6)),
+    kink_note="0 at 0 and at 6",
+    laws=("idempotent",),
+    flops=2,
+)
+silu = unary(
+    "silu",
+    "``x * sigmoid(x)``, also called swish.",
+    None,
+    d=lambda y, x: sigmoid(x) * (1 + x * sigmoid(-x)),
+    sympy="x / (1 + exp(-x))",
+    flops=5,
+    ulps=8,
+)
 mish = unary(
     "mish", "``x * tanh(softplus(x))`` (Misra, 2019).", None, d=lambda y, x: _mish(x), sympy="x * tanh(log(1 + exp(x)))", flops=12, ulps=8
-)  # fmt: skip
-softsign = unary(
-    "softsign", "``x / (1 + |x|)``.", None, d=lambda y, x: reciprocal(square(1 + abs(x))), sympy="x / (1 + Abs(x))", flops=3
-)  # fmt: skip
+)
+softsign = unary("softsign", "``x / (1 + |x|)``.", None, d=lambda y, x: reciprocal(square(1 + abs(x))), sympy="x / (1 + Abs(x))", flops=3)
 hard_sigmoid = unary(
-    "hard_sigmoid", "``relu6(x + 3) / 6``.", None, d=lambda y, x: one_where(logical_and(x > -3, x < 3), x) / 6, domain=((-2.9, 2.9),), flops=4,
-    kinks=lambda x: equal(abs(x), 3), kink_note="0 at -3 and at 3", ulps=8
-)  # fmt: skip
+    "hard_sigmoid",
+    "``relu6(x + 3) / 6``.",
+    None,
+    d=lambda y, x: one_where(logical_and(x > -3, x < 3), x) / 6,
+    domain=((-2.9, 2.9),),
+    flops=4,
+    kinks=lambda x: equal(abs(x), 3),
+    kink_note="0 at -3 and at 3",
+    ulps=8,
+)
 
 
 def _mish(x: Tensor) -> Tensor:
@@ -238,23 +367,49 @@ def _leaky_type(x: TensorType, *, negative_slope: float = 0.2) -> TensorType:
 
 
 elu = register(
-    "elu", _elu_type, pointwise=True, promote=("x",), compute=dtypes.floating, group="pointwise", domain=((-3.0, 3.0),), flops=4,
-    partials=(lambda y, x, alpha: where(x > 0, 1, alpha * exp(minimum(x, 0))),), kinks=lambda x, alpha: equal(x, 0), kink_note="alpha at 0",
-    sympy="Piecewise((x, x > 0), (alpha * (exp(x) - 1), True))"
-)  # fmt: skip
+    "elu",
+    _elu_type,
+    pointwise=True,
+    promote=("x",),
+    compute=dtypes.floating,
+    group="pointwise",
+    domain=((-3.0, 3.0),),
+    flops=4,
+    partials=(lambda y, x, alpha: where(x > 0, 1, alpha * exp(minimum(x, 0))),),
+    kinks=lambda x, alpha: equal(x, 0),
+    kink_note="alpha at 0",
+    sympy="Piecewise((x, x > 0), (alpha * (exp(x) - 1), True))",
+)
 leaky_relu = register(
-    "leaky_relu", _leaky_type, pointwise=True, promote=("x",), compute=dtypes.floating, group="pointwise", domain=((-3.0, 3.0),), flops=2,
-    partials=(lambda y, x, negative_slope: where(x > 0, 1, as_like(negative_slope, x)),), kinks=lambda x, negative_slope: equal(x, 0), kink_note="the negative slope at 0",
-    sympy="Piecewise((x, x > 0), (negative_slope * x, True))"
-)  # fmt: skip
+    "leaky_relu",
+    _leaky_type,
+    pointwise=True,
+    promote=("x",),
+    compute=dtypes.floating,
+    group="pointwise",
+    domain=((-3.0, 3.0),),
+    flops=2,
+    partials=(lambda y, x, negative_slope: where(x > 0, 1, as_like(negative_slope, x)),),
+    kinks=lambda x, negative_slope: equal(x, 0),
+    kink_note="the negative slope at 0",
+    sympy="Piecewise((x, x > 0), (negative_slope * x, True))",
+)
 elu.decompose(lambda x, alpha: where(x > 0, x, alpha * expm1(minimum(x, 0))))
 leaky_relu.decompose(lambda x, negative_slope: where(x > 0, x, negative_slope * x))
 
 # ---------------------------------------------------------------- rounding
-_flat: dict[str, Any] = {"d": 0, "compute": None, "domain": ((0.2, 0.8),), "zero_gradient": "rounding is flat between its steps", "laws": ("idempotent",)}
+_flat: Any = {
+    "d": 0,
+    "compute": None,
+    "domain": ((0.2, 0.8),),
+    "zero_gradient": "rounding is flat between its steps",
+    "laws": ("idempotent",),
+}
 floor = unary("floor", "The next whole number below.", sympy="floor(x)", text="⌊$x⌋", tex=r"\lfloor $x \rfloor", **_flat)
 ceil = unary("ceil", "The next whole number above.", sympy="ceiling(x)", text="⌈$x⌉", tex=r"\lceil $x \rceil", **_flat)
-round = unary("round", "The nearest whole number, halves to the even one.", "xp.rint($x)", jax="xp.round($x)", **(_flat | {"domain": ((0.1, 0.4),)}))
+round = unary(
+    "round", "The nearest whole number, halves to the even one.", "xp.rint($x)", jax="xp.round($x)", **(_flat | {"domain": ((0.1, 0.4),)})
+)
 trunc = unary("trunc", "The whole number next to it towards 0.", **_flat)
 
 # ---------------------------------------------------------------- comparison and logic: no gradient passes
@@ -265,10 +420,41 @@ less = binary("less", "Whether ``a < b``.", text="$a < $b", tex="$a < $b", **_co
 less_equal = binary("less_equal", "Whether ``a <= b``.", text="$a <= $b", tex=r"$a \le $b", **_compare)
 greater = binary("greater", "Whether ``a > b``.", text="$a > $b", tex="$a > $b", **_compare)
 greater_equal = binary("greater_equal", "Whether ``a >= b``.", text="$a >= $b", tex=r"$a \ge $b", **_compare)
-_logic: dict[str, Any] = {"d": (None, None), "returns": "bool", "binds": 4, "compute": lambda dtype: "bool", "zero_gradient": "truth values carry no gradient"}
-logical_and = binary("logical_and", "Whether both hold.", text="$a and $b", tex=r"$a \wedge $b", laws=("commutative", "associative", "idempotent", ("unit", True)), **_logic)
-logical_or = binary("logical_or", "Whether one holds.", text="$a or $b", tex=r"$a \vee $b", laws=("commutative", "associative", "idempotent", ("unit", False)), **_logic)
-logical_not = unary("logical_not", "Whether it does not hold.", d=None, returns="bool", compute=lambda dtype: "bool", text="not $x", tex=r"\neg $x", binds=4, laws=("involution",), zero_gradient="truth values carry no gradient")
+_logic: dict[str, Any] = {
+    "d": (None, None),
+    "returns": "bool",
+    "binds": 4,
+    "compute": lambda dtype: "bool",
+    "zero_gradient": "truth values carry no gradient",
+}
+logical_and = binary(
+    "logical_and",
+    "Whether both hold.",
+    text="$a and $b",
+    tex=r"$a \wedge $b",
+    laws=("commutative", "associative", "idempotent", ("unit", True)),
+    **_logic,
+)
+logical_or = binary(
+    "logical_or",
+    "Whether one holds.",
+    text="$a or $b",
+    tex=r"$a \vee $b",
+    laws=("commutative", "associative", "idempotent", ("unit", False)),
+    **_logic,
+)
+logical_not = unary(
+    "logical_not",
+    "Whether it does not hold.",
+    d=None,
+    returns="bool",
+    compute=lambda dtype: "bool",
+    text="not $x",
+    tex=r"\neg $x",
+    binds=4,
+    laws=("involution",),
+    zero_gradient="truth values carry no gradient",
+)
 _test: dict[str, Any] = {"d": None, "returns": "bool", "compute": None, "zero_gradient": "a test is flat between its steps"}
 isnan = unary("isnan", "Whether it is NaN.", **_test)
 isinf = unary("isinf", "Whether it is inf or -inf.", **_test)
@@ -286,10 +472,20 @@ def _where_type(c: TensorType, a: TensorType, b: TensorType) -> TensorType:
 
 
 where = register(
-    "where", _where_type, emit="xp.where($c, $a, $b)", out="np.copyto($out, $b); np.copyto($out, $a, where=$c)", inplace=("b",), pointwise=True, promote=("a", "b"),
-    group="pointwise", domain=((-3.0, 3.0),) * 3, partials=(None, lambda y, c, a, b: one_where(c, y), lambda y, c, a, b: one_where(logical_not(c), y)), linear=("a", "b"),
-    text="($a if $c else $b)", tex=r"\begin{cases}$a & $c \\ $b & \text{else}\end{cases}"
-)  # fmt: skip
+    "where",
+    _where_type,
+    emit="xp.where($c, $a, $b)",
+    out="np.copyto($out, $b); np.copyto($out, $a, where=$c)",
+    inplace=("b",),
+    pointwise=True,
+    promote=("a", "b"),
+    group="pointwise",
+    domain=((-3.0, 3.0),) * 3,
+    partials=(None, lambda y, c, a, b: one_where(c, y), lambda y, c, a, b: one_where(logical_not(c), y)),
+    linear=("a", "b"),
+    text="($a if $c else $b)",
+    tex=r"\begin{cases}$a & $c \\ $b & \text{else}\end{cases}",
+)
 
 
 @where.vjp
@@ -303,10 +499,23 @@ def _clip_type(x: TensorType, low: TensorType, high: TensorType) -> TensorType:
 
 
 clip = register(
-    "clip", _clip_type, emit="xp.clip($x, $low, $high)", out="np.clip($x, $low, $high, out=$out)", pointwise=True, promote=("x", "low", "high"), group="pointwise",
-    domain=((-3.0, 3.0), (-1.1, -0.9), (0.9, 1.1)), kinks=lambda x, low, high: logical_or(equal(x, low), equal(x, high)), kink_note="1 at the bounds, which count as inside", flops=2,
-    partials=(lambda y, x, low, high: one_where(logical_and(x >= low, x <= high), y), lambda y, x, low, high: one_where(x < low, y), lambda y, x, low, high: one_where(x > high, y)),
-)  # fmt: skip
+    "clip",
+    _clip_type,
+    emit="xp.clip($x, $low, $high)",
+    out="np.clip($x, $low, $high, out=$out)",
+    pointwise=True,
+    promote=("x", "low", "high"),
+    group="pointwise",
+    domain=((-3.0, 3.0), (-1.1, -0.9), (0.9, 1.1)),
+    kinks=lambda x, low, high: logical_or(equal(x, low), equal(x, high)),
+    kink_note="1 at the bounds, which count as inside",
+    flops=2,
+    partials=(
+        lambda y, x, low, high: one_where(logical_and(x >= low, x <= high), y),
+        lambda y, x, low, high: one_where(x < low, y),
+        lambda y, x, low, high: one_where(x > high, y),
+    ),
+)
 
 
 def _cast_type(x: TensorType, *, dtype: DTypeName) -> TensorType:
@@ -320,9 +529,20 @@ def as_like(value: float, x: Tensor) -> Tensor:
 
 
 cast = register(
-    "cast", _cast_type, emit="$x.astype($dtype)", out="np.copyto($out, $x, casting='unsafe')", inplace=(), pointwise=True, group="pointwise", domain=((-3.0, 3.0),),
-    partials=(1,), cases=(case((2, 3), dtype="float64"), case((3,), dtype="float32")), text="$dtype($x)", tex=r"\mathrm{$dtype}($x)", flops=0
-)  # fmt: skip
+    "cast",
+    _cast_type,
+    emit="$x.astype($dtype)",
+    out="np.copyto($out, $x, casting='unsafe')",
+    inplace=(),
+    pointwise=True,
+    group="pointwise",
+    domain=((-3.0, 3.0),),
+    partials=(1,),
+    cases=(case((2, 3), dtype="float64"), case((3,), dtype="float32")),
+    text="$dtype($x)",
+    tex=r"\mathrm{$dtype}($x)",
+    flops=0,
+)
 
 
 @cast.vjp
@@ -331,5 +551,13 @@ def _(g: Tensor, y: Tensor, x: Tensor, dtype: str) -> tuple[Tensor | None, ...]:
 
 
 stop_gradient = unary(
-    "stop_gradient", "``x``, as a constant to every gradient.", "$x", d=0, compute=None, view=True, flops=0, out=None, zero_gradient="stop_gradient was asked to cut the path"
-)  # fmt: skip
+    "stop_gradient",
+    "``x``, as a constant to every gradient.",
+    "$x",
+    d=0,
+    compute=None,
+    view=True,
+    flops=0,
+    out=None,
+    zero_gradient="stop_gradient was asked to cut the path",
+)

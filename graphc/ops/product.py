@@ -17,9 +17,25 @@ def _flops(node: Tensor) -> Dim:
 
 
 @op(
-    "xp.matmul($a, $b)", out="np.matmul($a, $b, out=$out)", linear=("a", "b"), promote=("a", "b"), flops=_flops, text="$a · $b", tex="$a $b", binds=2, ulps=16,
-    cases=(case((2, 3), (3, 4)), case((3,), (3,)), case((3,), (3, 2)), case((2, 3), (3,)), case((2, 1, 2, 3), (4, 3, 2)), case((0, 3), (3, 2)), case((2, 0), (0, 2)))
-)  # fmt: skip
+    "xp.matmul($a, $b)",
+    out="np.matmul($a, $b, out=$out)",
+    linear=("a", "b"),
+    promote=("a", "b"),
+    flops=_flops,
+    text="$a · $b",
+    tex="$a $b",
+    binds=2,
+    ulps=16,
+    cases=(
+        case((2, 3), (3, 4)),
+        case((3,), (3,)),
+        case((3,), (3, 2)),
+        case((2, 3), (3,)),
+        case((2, 1, 2, 3), (4, 3, 2)),
+        case((0, 3), (3, 2)),
+        case((2, 0), (0, 2)),
+    ),
+)
 def matmul(a: TensorType, b: TensorType) -> TensorType:
     """Product of matrices, stacked along leading axes, which broadcast. One axis alone is a row on the left, a column on the right."""
     if not a.shape or not b.shape:

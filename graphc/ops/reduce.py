@@ -51,10 +51,23 @@ def _flops(node: Tensor) -> Dim:
     return node.inputs[0].size
 
 
+def _four_flops(node: Tensor) -> Dim:
+    return node.inputs[0].size * 4
+
+
 @op(
-    "xp.sum($x, axis=$axis, keepdims=$keepdims)", out="np.sum($x, axis=$axis, keepdims=$keepdims, out=$out)", linear=("x",), promote=("x",),
-    compute=dtypes.accumulator, flops=_flops, cases=(*_CASES, case((0, 3), axis=0)), text="Σ $x", tex=r"\sum $x", binds=2, ulps=8
-)  # fmt: skip
+    "xp.sum($x, axis=$axis, keepdims=$keepdims)",
+    out="np.sum($x, axis=$axis, keepdims=$keepdims, out=$out)",
+    linear=("x",),
+    promote=("x",),
+    compute=dtypes.accumulator,
+    flops=_flops,
+    cases=(*_CASES, case((0, 3), axis=0)),
+    text="Σ $x",
+    tex=r"\sum $x",
+    binds=2,
+    ulps=8,
+)
 def sum(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
     """Sum over axes; bool and integers are summed in 64 bits. The sum of nothing is 0."""
     return _reduced(x, axis, keepdims)
@@ -80,7 +93,17 @@ def sum_to(x: Tensor, shape: Shape) -> Tensor:
     return reshape(total, shape) if total.shape != shape else total
 
 
-@op(None, jax="xp.mean($x, axis=$axis, keepdims=$keepdims)", linear=("x",), promote=("x",), compute=dtypes.averaging, flops=_flops, cases=_CASES, text="mean($x)", ulps=8)
+@op(
+    None,
+    jax="xp.mean($x, axis=$axis, keepdims=$keepdims)",
+    linear=("x",),
+    promote=("x",),
+    compute=dtypes.averaging,
+    flops=_flops,
+    cases=_CASES,
+    text="mean($x)",
+    ulps=8,
+)
 def mean(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
     """Mean over axes; the mean of nothing is NaN."""
     return _reduced(x, axis, keepdims)
@@ -105,7 +128,13 @@ def _extremum(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...]) -> tuple[T
     return (keep(g, x, axis) * share,)
 
 
-@op("xp.max($x, axis=$axis, keepdims=$keepdims)", out="np.max($x, axis=$axis, keepdims=$keepdims, out=$out)", flops=_flops, cases=_CASES, kink_note="ties share the gradient evenly")
+@op(
+    "xp.max($x, axis=$axis, keepdims=$keepdims)",
+    out="np.max($x, axis=$axis, keepdims=$keepdims, out=$out)",
+    flops=_flops,
+    cases=_CASES,
+    kink_note="ties share the gradient evenly",
+)
 def max(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
     """Largest element over axes; NaN if one is NaN. Elements that tie share the gradient evenly."""
     _refuse_empty(x, axis)
@@ -117,7 +146,13 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) ->
     return _extremum(g, y, x, axis)
 
 
-@op("xp.min($x, axis=$axis, keepdims=$keepdims)", out="np.min($x, axis=$axis, keepdims=$keepdims, out=$out)", flops=_flops, cases=_CASES, kink_note="ties share the gradient evenly")
+@op(
+    "xp.min($x, axis=$axis, keepdims=$keepdims)",
+    out="np.min($x, axis=$axis, keepdims=$keepdims, out=$out)",
+    flops=_flops,
+    cases=_CASES,
+    kink_note="ties share the gradient evenly",
+)
 def min(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
     """Smallest element over axes; NaN if one is NaN. Elements that tie share the gradient evenly."""
     _refuse_empty(x, axis)
@@ -129,7 +164,11 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) ->
     return _extremum(g, y, x, axis)
 
 
-_INDEX: dict[str, Any] = {"flops": _flops, "zero_gradient": "an index jumps, and is flat between its jumps", "cases": (case((2, 3), axis=0), case((2, 3), axis=-1), case((4,), axis=0))}
+_INDEX: dict[str, Any] = {
+    "flops": _flops,
+    "zero_gradient": "an index jumps, and is flat between its jumps",
+    "cases": (case((2, 3), axis=0), case((2, 3), axis=-1), case((4,), axis=0)),
+}
 
 
 @op("xp.argmax($x, axis=$axis)", **_INDEX)
@@ -146,7 +185,13 @@ def argmin(x: TensorType, *, axis: Axis = -1) -> TensorType:
     return _reduced(x, (axis,), keepdims=False).with_dtype("int64")
 
 
-_TRUTH: dict[str, Any] = {"promote": ("x",), "compute": lambda dtype: "bool", "flops": _flops, "cases": _CASES, "zero_gradient": "truth values carry no gradient"}
+_TRUTH: dict[str, Any] = {
+    "promote": ("x",),
+    "compute": lambda dtype: "bool",
+    "flops": _flops,
+    "cases": _CASES,
+    "zero_gradient": "truth values carry no gradient",
+}
 
 
 @op("xp.any($x, axis=$axis, keepdims=$keepdims)", **_TRUTH)
@@ -167,7 +212,15 @@ def var(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     return mean(p.square(x - mean(x, axis=axis, keepdims=True)), axis=axis, keepdims=keepdims)
 
 
-@op(None, jax="jax.scipy.special.logsumexp($x, axis=$axis, keepdims=$keepdims)", promote=("x",), compute=dtypes.floating, flops=lambda node: node.inputs[0].size * 4, cases=_CASES, tex=r"\operatorname{logsumexp}($x)")
+@op(
+    None,
+    jax="jax.scipy.special.logsumexp($x, axis=$axis, keepdims=$keepdims)",
+    promote=("x",),
+    compute=dtypes.floating,
+    flops=_four_flops,
+    cases=_CASES,
+    tex=r"\operatorname{logsumexp}($x)",
+)
 def logsumexp(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
     """``log(sum(exp(x)))`` without overflow; of nothing but -inf it is -inf with gradient 0."""
     _refuse_empty(x, axis)
@@ -192,7 +245,15 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) ->
 _SOFT = (case((2, 3)), case((2, 3), axis=0), case((4,)), case((2, 1)))
 
 
-@op(None, jax="jax.nn.softmax($x, axis=$axis)", promote=("x",), compute=dtypes.floating, flops=lambda node: node.size * 4, cases=_SOFT, ulps=8)
+@op(
+    None,
+    jax="jax.nn.softmax($x, axis=$axis)",
+    promote=("x",),
+    compute=dtypes.floating,
+    flops=_four_flops,
+    cases=_SOFT,
+    ulps=8,
+)
 def softmax(x: TensorType, *, axis: Axes = -1) -> TensorType:  # type: ignore[assignment]
     """``exp(x) / sum(exp(x))`` along an axis (the last by default) without overflow: positive, and 1 in sum."""
     _refuse_empty(x, axis)
@@ -210,7 +271,15 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...]) -> tuple[Tensor]:
     return (y * (g - sum(g * y, axis=axis, keepdims=True)),)
 
 
-@op(None, jax="jax.nn.log_softmax($x, axis=$axis)", promote=("x",), compute=dtypes.floating, flops=lambda node: node.size * 4, cases=_SOFT, ulps=8)
+@op(
+    None,
+    jax="jax.nn.log_softmax($x, axis=$axis)",
+    promote=("x",),
+    compute=dtypes.floating,
+    flops=_four_flops,
+    cases=_SOFT,
+    ulps=8,
+)
 def log_softmax(x: TensorType, *, axis: Axes = -1) -> TensorType:  # type: ignore[assignment]
     """``log(softmax(x))`` along an axis (the last by default), finite where softmax underflows."""
     _refuse_empty(x, axis)

@@ -11,7 +11,13 @@ from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.sizes import Dim, Shape
 
 
-@op("xp.reshape($x, $shape)", view=True, linear=("x",), flops=0, cases=(case((2, 3), shape=(3, 2)), case((2, 3), shape=-1), case((4,), shape=(1, 2, -1)), case((), shape=(1,))))
+@op(
+    "xp.reshape($x, $shape)",
+    view=True,
+    linear=("x",),
+    flops=0,
+    cases=(case((2, 3), shape=(3, 2)), case((2, 3), shape=-1), case((4,), shape=(1, 2, -1)), case((), shape=(1,))),
+)
 def reshape(x: TensorType, *, shape: Reshaped) -> TensorType:
     """The same elements, in row-major order, in another shape; one size may be -1."""
     if sizes.product(shape) != x.size:
@@ -24,7 +30,16 @@ def _(g: Tensor, y: Tensor, x: Tensor, shape: Shape) -> tuple[Tensor]:
     return (reshape(g, x.shape),)
 
 
-@op("xp.transpose($x, $axes)", view=True, linear=("x",), flops=0, text="$xᵀ", tex=r"$x^\top", binds=1, cases=(case((2, 3)), case((2, 3, 4), axes=(1, 2, 0)), case((3,)), case(())))
+@op(
+    "xp.transpose($x, $axes)",
+    view=True,
+    linear=("x",),
+    flops=0,
+    text="$xᵀ",
+    tex=r"$x^\top",
+    binds=1,
+    cases=(case((2, 3)), case((2, 3, 4), axes=(1, 2, 0)), case((3,)), case(())),
+)
 def transpose(x: TensorType, *, axes: Permutation = None) -> TensorType:  # type: ignore[assignment]
     """Permute the axes: axis ``i`` of the result is axis ``axes[i]`` of ``x``; by default they are reversed."""
     return x.with_shape(tuple([x.shape[axis] for axis in axes]))
@@ -35,7 +50,13 @@ def _(g: Tensor, y: Tensor, x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor]:
     return (transpose(g, axes=tuple([axes.index(i) for i in range(len(axes))])),)
 
 
-@op("xp.expand_dims($x, $axis)", view=True, linear=("x",), flops=0, cases=(case((2, 3), axis=0), case((2, 3), axis=-1), case((), axis=(0, 1))))
+@op(
+    "xp.expand_dims($x, $axis)",
+    view=True,
+    linear=("x",),
+    flops=0,
+    cases=(case((2, 3), axis=0), case((2, 3), axis=-1), case((), axis=(0, 1))),
+)
 def expand_dims(x: TensorType, *, axis: NewAxes) -> TensorType:
     """Insert axes of size 1 at these places of the result."""
     shape = list(x.shape)
@@ -59,7 +80,13 @@ def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Tensor:
     return reshape(x, tuple([size for i, size in enumerate(x.shape) if i not in dropped]))
 
 
-@op("xp.broadcast_to($x, $shape)", view=True, linear=("x",), flops=0, cases=(case((3,), shape=(2, 3)), case((), shape=(2,)), case((2, 1), shape=(2, 3))))
+@op(
+    "xp.broadcast_to($x, $shape)",
+    view=True,
+    linear=("x",),
+    flops=0,
+    cases=(case((3,), shape=(2, 3)), case((), shape=(2,)), case((2, 1), shape=(2, 3))),
+)
 def broadcast_to(x: TensorType, *, shape: Target) -> TensorType:
     """Repeat ``x`` along new axes and those of size 1, without a copy."""
     if sizes.broadcast([x.shape, shape]) != shape:
@@ -67,7 +94,13 @@ def broadcast_to(x: TensorType, *, shape: Target) -> TensorType:
     return x.with_shape(shape)
 
 
-@op("xp.concatenate([$xs], axis=$axis)", linear=("xs",), promote=("xs",), flops=0, cases=(case((2, 3), (1, 3)), case((2, 3), (2, 1), (2, 2), axis=1), case((2,), axis=-1)))
+@op(
+    "xp.concatenate([$xs], axis=$axis)",
+    linear=("xs",),
+    promote=("xs",),
+    flops=0,
+    cases=(case((2, 3), (1, 3)), case((2, 3), (2, 1), (2, 2), axis=1), case((2,), axis=-1)),
+)
 def concatenate(*xs: TensorType, axis: Axis = 0) -> TensorType:
     """Join tensors along one axis; all other sizes are equal."""
     if not xs:
@@ -98,11 +131,17 @@ def stack(xs: Sequence[Any], axis: int = 0) -> Tensor:
     return concatenate([expand_dims(as_tensor(x), axis=axis) for x in xs], axis=axis)
 
 
-def _part(axis: int, start: Dim, length: Dim) -> str:
-    return ":, " * axis + f"{start}:{start + length}"
+def _narrow_source(axis: int, start: Dim, length: Dim) -> str:
+    return f"$x[{':, ' * axis}{start}:{start + length}]"
 
 
-@op(lambda axis, start, length: f"$x[{_part(axis, start, length)}]", view=True, linear=("x",), flops=0, cases=(case((2, 3), axis=1, start=1, length=2), case((4,), axis=0, start=0, length=0)))
+@op(
+    _narrow_source,
+    view=True,
+    linear=("x",),
+    flops=0,
+    cases=(case((2, 3), axis=1, start=1, length=2), case((4,), axis=0, start=0, length=0)),
+)
 def narrow(x: TensorType, *, axis: Axis, start: Dim, length: Dim) -> TensorType:
     """``length`` items of one axis, from ``start``; both may be named sizes."""
     return x.with_shape((*x.shape[:axis], length, *x.shape[axis + 1 :]))
@@ -115,7 +154,8 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: int, start: Dim, length: Dim) -> tu
 
 @op(
     "widen($x, $axis, $start, $total)",
-    jax="jax.lax.pad($x, xp.zeros((), $x.dtype), [($start, $total - $start - $x.shape[$axis], 0) if i == $axis else (0, 0, 0) for i in range($x.ndim)])",
+    jax="jax.lax.pad($x, xp.zeros((), $x.dtype), "
+    "((0, 0, 0),) * $axis + (($start, $total - $start - $x.shape[$axis], 0),) + ((0, 0, 0),) * ($x.ndim - $axis - 1))",
     helper='''
 def widen(x, axis, start, total):
     """x in a tensor of zeros, from ``start`` on of an axis of ``total`` items."""

@@ -124,7 +124,7 @@ class _Run:
     def _apply(self, node: Tensor) -> Application | None:
         if node.op is None:
             return None
-        present = {x.op for x in node.inputs}
+        present = {x.op or type(x) for x in node.inputs}
         for rule in self.rules.at(node.op):
             if rule.reads and rule.reads.isdisjoint(present):
                 continue

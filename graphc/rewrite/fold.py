@@ -20,7 +20,7 @@ LARGEST: Final = 4096
 @rule(
     var("node"),
     safety="exact",
-    reads=(None,),
+    reads=(Constant,),
     cases=(
         lambda leaf: ops.exp(constant([1.0, 2.0], "float32")),
         lambda leaf: leaf(2) + (constant(2.0, "float32") * 3 + 1).astype(leaf(2).dtype),

@@ -39,14 +39,19 @@ def _variable(pattern: Var, node: Tensor, bound: Bound) -> Iterator[Bound]:
 def _operation(pattern: Pattern, node: Tensor, bound: Bound) -> Iterator[Bound]:
     op = node.op
     assert op is not None
-    if len(pattern.operands) != len(node.inputs):
-        return
+    inputs, operands = node.inputs, pattern.operands
     with_attributes = _attributes(pattern, op.keywords(node), bound) if pattern.attributes else bound
-    if with_attributes is None:
+    if with_attributes is None or len(operands) != len(inputs):
         return
-    yield from _operands(pattern.operands, node.inputs, with_attributes)
-    if "commutative" in op.laws and node.inputs[0] is not node.inputs[1]:
-        yield from _operands(pattern.operands, node.inputs[::-1], with_attributes)
+    if _plausible(operands, inputs):
+        yield from _operands(operands, inputs, with_attributes)
+    if "commutative" in op.laws and inputs[0] is not inputs[1] and _plausible(operands, inputs[::-1]):
+        yield from _operands(operands, inputs[::-1], with_attributes)
+
+
+def _plausible(patterns: tuple[Any, ...], inputs: tuple[Tensor, ...]) -> bool:
+    """A quick look at the operands' ops, since nearly every attempt fails there."""
+    return all([pattern.__class__ is not Pattern or pattern.op is x.op for pattern, x in zip(patterns, inputs, strict=True)])
 
 
 def _operands(patterns: tuple[Any, ...], inputs: tuple[Tensor, ...], bound: Bound) -> Iterator[Bound]:

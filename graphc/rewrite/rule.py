@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from graphc.core import OPS, Op, Tensor
+from graphc.core import OPS, Constant, Op, Tensor
 from graphc.core.errors import ArgumentError
 from graphc.core.pattern import Capture, Pattern, Var
 
@@ -21,6 +21,8 @@ SAFETIES: Final = {
 
 Body: TypeAlias = Callable[..., Any]
 """What a rule puts in the place of its match: a tensor, a number, or None to decline."""
+Head: TypeAlias = Op | type[Tensor]
+"""What a node is: its op, or the class of a leaf."""
 Leaf: TypeAlias = Callable[..., Tensor]
 """Makes an operand of a case: ``leaf(2, 3)`` is a float tensor, ``leaf(3, dtype="int32", below=4)`` holds indices."""
 
@@ -29,7 +31,7 @@ Leaf: TypeAlias = Callable[..., Tensor]
 class Rule:
     """One rewrite. ``cases`` are concrete instances for the tests, where none can be made from the pattern alone.
 
-    ``reads`` are the ops (None for a leaf) of which an operand must have one; the pattern says it, unless it is but a variable.
+    ``reads`` are the heads of which an operand must have one; the pattern says it, unless it is but a variable.
     """
 
     name: str
@@ -39,7 +41,7 @@ class Rule:
     sentence: str
     group: str
     cases: tuple[Callable[[Leaf], Tensor], ...] = ()
-    reads: frozenset[Op | None] = frozenset()
+    reads: frozenset[Head] = frozenset()
     parameters: frozenset[str] = field(default=frozenset())
 
     def __post_init__(self) -> None:
@@ -76,7 +78,7 @@ def names_of(pattern: Any) -> Iterator[str]:
 
 
 def rule(
-    pattern: Any, *, safety: str, name: str = "", cases: Iterable[Callable[[Leaf], Tensor]] = (), reads: Iterable[Op | None] = ()
+    pattern: Any, *, safety: str, name: str = "", cases: Iterable[Callable[[Leaf], Tensor]] = (), reads: Iterable[Head] = ()
 ) -> Callable[[Body], Rule]:
     """Make the function below a rule: its name and docstring are the rule's, its parameters the names in the pattern.
 
@@ -128,7 +130,7 @@ class RuleSet:
         """The rules that may fire at a node of ``op``."""
         found = self._index.get(op)
         if found is None:
-            found = tuple([one for one in self.rules if one.pattern.op in (op, None)])
+            found = tuple([one for one in self.rules if one.pattern.op is op or pattern.op is None])
             self._index[op] = found
         return found
 
@@ -139,12 +141,12 @@ class RuleSet:
     __repr__ = __str__
 
 
-def _reads(pattern: Pattern) -> frozenset[Op | None]:
+def _reads(pattern: Pattern) -> frozenset[Head]:
     """The ops that one operand or another must have, so that most rules are refused before they are tried; empty for any."""
     for operand in pattern.operands:
         if isinstance(operand, Pattern) and operand.op is not None:
             return frozenset([operand.op])
     for operand in pattern.operands:
         if not isinstance(operand, Pattern) or (isinstance(operand, Var) and operand.constant):
-            return frozenset([None, OPS["broadcast_to"]])  # a constant, or a uniform one spread out
+            return frozenset([Constant, OPS["broadcast_to"]])  # a constant, or a uniform one spread out
     return frozenset()

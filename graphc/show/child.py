@@ -45,9 +45,7 @@ def output(name: str, command: Sequence[str], text: bytes, timeout: float) -> Ra
 def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
     pipe = subprocess.PIPE
     hidden = getattr(subprocess, "CREATE_NO_WINDOW", 0)
-    return subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, creationflags=hidden
-    )
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, creationflags=hidden)
 
 
 def _finish(name: str, child: subprocess.Popen[bytes], text: bytes, timeout: float) -> Ran | Failure:

@@ -12,11 +12,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, count, pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from graphc.show import style
 from graphc.show.measure import LINE, node_size, text_width
-from graphc.show.sketch import Edge, Sketch, label_lines
+from graphc.show.sketch import Edge, Sketch, one_line
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 _GAP: Final = 22.0
 _WAY_GAP: Final = 10.0
@@ -54,13 +57,13 @@ def place(sketch: Sketch) -> Placement:
     """Where the sketch's nodes and edges lie; the same place for the same sketch, always."""
     number = {node.id: i for i, node in enumerate(sketch.nodes)}
     pairs = [(number[e.tail], number[e.head]) for e in sketch.edges]
-    ranks = _ranks(len(sketch.nodes), [p for p, e in zip(pairs, sketch.edges, strict=True) if not e.reversed])
+    ranks = _ranks(len(sketch.nodes), [p for p, e in zip(pairs, sketch.edges, strict=True) if e.kind != "reversed"])
     chains, layers = _chains(pairs, ranks)
     links = [link for chain in chains.values() for link in pairwise(chain)]
     above, below = _grouped((low, high) for high, low in links), _grouped(links)
     layers = _ordered(layers, above, below)
     sizes = dict(enumerate(map(node_size, sketch.nodes)))
-    xs = _across(layers, sizes, above, below)
+    xs = _across(layers, _halves(sketch, pairs, sizes), above, below)
     ys = _down(layers, sizes, _label_room(sketch.edges))
     boxes = tuple(Box(xs[i], ys[i], *sizes[i]) for i in range(len(sketch.nodes)))
     ways = tuple(_ways(boxes, pairs, chains, {point: (xs[point], ys[point]) for point in xs}))
@@ -141,8 +144,17 @@ def _mean(points: Sequence[int], values: Mapping[int, float], otherwise: float) 
 # -- coordinates ---------------------------------------------------------------------------------
 
 
-def _across(layers: list[list[int]], sizes: Mapping[int, Point], above: _Links, below: _Links) -> dict[int, float]:
-    half = {point: sizes[point][0] / 2 + _GAP / 2 if point in sizes else _WAY_GAP / 2 for row in layers for point in row}
+# Halfway down to a common reader two labels are half as far apart as their nodes: so each asks for its whole width.
+def _halves(sketch: Sketch, pairs: Sequence[_Pair], sizes: Mapping[int, Point]) -> dict[int, float]:
+    halves = {node: width / 2 for node, (width, _) in sizes.items()}
+    for (tail, head), edge in zip(pairs, sketch.edges, strict=True):
+        upper = head if edge.kind == "reversed" else tail
+        halves[upper] = max(halves[upper], text_width(one_line(edge.label), style.LABEL_SIZE))
+    return halves
+
+
+def _across(layers: list[list[int]], halves: Mapping[int, float], above: _Links, below: _Links) -> dict[int, float]:
+    half = {point: halves[point] + _GAP / 2 if point in halves else _WAY_GAP / 2 for row in layers for point in row}
     gaps = [[half[one] + half[other] for one, other in pairwise(layer)] for layer in layers]
     xs = {p: x for layer, gap in zip(layers, gaps, strict=True) for p, x in zip(layer, accumulate(gap, initial=0.0), strict=False)}
     for sweep in range(_SWEEPS):
@@ -179,8 +191,7 @@ def _down(layers: Sequence[Sequence[int]], sizes: Mapping[int, Point], room: flo
 
 
 def _label_room(edges: Sequence[Edge]) -> float:
-    lines = max((len(label_lines([e.label])) for e in edges if e.label), default=0)
-    return lines * LINE * style.LABEL_SIZE
+    return LINE * style.LABEL_SIZE if any(edge.label for edge in edges) else 0.0
 
 
 # -- edges ---------------------------------------------------------------------------------------

@@ -20,9 +20,6 @@ _ROOM: Final[dict[Shape, tuple[float, float]]] = {
     "cylinder": (1.0, 1.35),
     "ellipse": (1.35, 1.4),
     "hexagon": (1.4, 1.1),
-    "house": (1.15, 1.6),
-    "invhouse": (1.15, 1.6),
-    "note": (1.15, 1.0),
     "octagon": (1.3, 1.2),
 }
 
@@ -44,8 +41,8 @@ def _advance(char: str) -> float:
 
 def node_size(node: Node) -> tuple[float, float]:
     """Width and height of a node in points: its lines, the margin, and what its shape needs."""
-    lines = label_lines(node.lines)
-    across, down = _ROOM[node.shape]
+    lines = label_lines(node)
+    across, down = _ROOM[style.NODES[node.kind].shape]
     width = max((text_width(line, style.FONT_SIZE) for line in lines), default=0.0)
     height = LINE * style.FONT_SIZE * max(len(lines), 1)
     left, top = (2 * _INCH * margin for margin in style.MARGIN)

@@ -142,7 +142,7 @@ def _replace(target: Path, data: bytes) -> None:
 
 # Without the prolog, whose document type points at w3.org, the text also fits into a page.
 def _accessible(svg: str, sketch: Sketch) -> str:
-    title, told = escape(printable(sketch.title)), escape(sketch.description)
+    title, told = escape(printable(sketch.title)), escape(printable(sketch.description))
     opening, rest = _PROLOG.sub("", svg, count=1).split(">", 1)
     opening = opening.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)
     return f"{opening}>\n<title>{title}</title>\n<desc>{told}</desc>{rest}"

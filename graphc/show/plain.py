@@ -13,25 +13,27 @@ from typing import Final
 
 from graphc.show import style
 from graphc.show.layout import Box, Point, place
-from graphc.show.measure import LINE, node_size, text_width
-from graphc.show.sketch import Edge, Key, Node, Sketch, label_lines, printable
+from graphc.show.measure import LINE, text_width
+from graphc.show.sketch import Edge, Node, Sketch, edge_tooltip, label_lines, legend_lines, node_tooltip, one_line, printable
 from graphc.show.style import Shape
 
 _MARGIN: Final = 24.0
 _ARROW: Final = 7.0
-_DASH: Final = "5,3"
-_KEY_LINE: Final = 36.0
+_CORNER: Final = 4.0
+_DASHES: Final = {"solid": "", "dashed": ' stroke-dasharray="5,3"', "dotted": ' stroke-dasharray="1,3"'}
 
 
 def to_svg(sketch: Sketch) -> str:
     """The sketch as SVG text: the same text for the same sketch, always."""
     placement = place(sketch)
     ways = list(zip(sketch.edges, placement.ways, strict=True))
-    width = max([placement.width, *(_label_end(edge, way) for edge, way in ways)])
-    legend, legend_width, legend_height = _legend(sketch.legend, placement.height + _MARGIN, max(width, 360.0))
+    legend = legend_lines(sketch)
+    ends = [*(_label_end(edge, way) for edge, way in ways), *(text_width(line, style.LEGEND_SIZE) for line in legend)]
     marks = [_edge(edge, way) for edge, way in ways]
     marks += [_node(node, box) for node, box in zip(sketch.nodes, placement.boxes, strict=True)]
-    return _page(sketch, [*marks, *legend], max(width, legend_width), placement.height + legend_height)
+    marks += _legend(legend, placement.height + _MARGIN / 2)
+    height = placement.height + _MARGIN / 2 + len(legend) * LINE * style.LEGEND_SIZE
+    return _page(sketch, marks, max([placement.width, *ends]), height)
 
 
 def _page(sketch: Sketch, marks: Sequence[str], width: float, height: float) -> str:
@@ -58,24 +60,21 @@ def _escaped(text: str) -> str:
 
 
 def _node(node: Node, box: Box) -> str:
-    tooltip = _escaped(node.tooltip or "\n".join(node.lines))
-    shape = f'<g fill="{node.fill}" stroke="{node.stroke}">{_SHAPES[node.shape](box)}</g>'
-    return f'<g class="node"><title>{tooltip}</title>{shape}{_centred(node.lines, box)}</g>'
+    look = style.NODES[node.kind]
+    shape = f'<g fill="{look.fill}" stroke="{look.stroke}">{_SHAPES[look.shape](box)}</g>'
+    return f'<g class="node {node.kind}"><title>{_escaped(node_tooltip(node))}</title>{shape}{_centred(node, box)}</g>'
 
 
-def _centred(lines: Sequence[str], box: Box) -> str:
-    shown = label_lines(lines)
-    top = box.y - (len(shown) - 1) * LINE * style.FONT_SIZE / 2 + 0.35 * style.FONT_SIZE
-    return "".join(
-        f'<text text-anchor="middle" x="{box.x:.2f}" y="{top + i * LINE * style.FONT_SIZE:.2f}"'
-        f' font-size="{style.FONT_SIZE:g}" fill="{style.INK}">{escape(line)}</text>'
-        for i, line in enumerate(shown)
-    )
+def _centred(node: Node, box: Box) -> str:
+    lines, step = label_lines(node), LINE * style.FONT_SIZE
+    top = box.y - (len(lines) - 1) * step / 2 + 0.35 * style.FONT_SIZE
+    middle = ' text-anchor="middle"'
+    return "".join(_text(line, box.x, top + i * step, style.FONT_SIZE, more=middle) for i, line in enumerate(lines))
 
 
 def _box(box: Box) -> str:
     left, top = box.x - box.width / 2, box.y - box.height / 2
-    return f'<rect x="{left:.2f}" y="{top:.2f}" width="{box.width:.2f}" height="{box.height:.2f}" rx="{style.CORNER:g}"/>'
+    return f'<rect x="{left:.2f}" y="{top:.2f}" width="{box.width:.2f}" height="{box.height:.2f}" rx="{_CORNER:g}"/>'
 
 
 def _ellipse(box: Box) -> str:
@@ -107,9 +106,6 @@ _SHAPES: Final[dict[Shape, Callable[[Box], str]]] = {
     "cylinder": _cylinder,
     "ellipse": _ellipse,
     "hexagon": _polygon((-0.5, 0), (-0.35, -0.5), (0.35, -0.5), (0.5, 0), (0.35, 0.5), (-0.35, 0.5)),
-    "house": _polygon((0, -0.5), (0.5, -0.2), (0.5, 0.5), (-0.5, 0.5), (-0.5, -0.2)),
-    "invhouse": _polygon((0, 0.5), (0.5, 0.2), (0.5, -0.5), (-0.5, -0.5), (-0.5, 0.2)),
-    "note": _polygon((-0.5, -0.5), (0.4, -0.5), (0.5, -0.25), (0.5, 0.5), (-0.5, 0.5)),
     "octagon": _polygon((-0.5, -0.2), (-0.3, -0.5), (0.3, -0.5), (0.5, -0.2), (0.5, 0.2), (0.3, 0.5), (-0.3, 0.5), (-0.5, 0.2)),
 }
 
@@ -118,20 +114,17 @@ _SHAPES: Final[dict[Shape, Callable[[Box], str]]] = {
 
 
 def _edge(edge: Edge, way: Sequence[Point]) -> str:
-    tooltip = _escaped(edge.tooltip or f"{edge.tail} → {edge.head}")
-    return f'<g class="edge"><title>{tooltip}</title>{_arrow(way, edge.colour, edge.dashed)}{_edge_label(edge, way)}</g>'
-
-
-def _arrow(way: Sequence[Point], colour: str, dashed: bool) -> str:
-    dash = f' stroke-dasharray="{_DASH}"' if dashed else ""
-    line = f'<path fill="none" stroke="{colour}"{dash} d="M {way[0][0]:.2f} {way[0][1]:.2f}{_curve(way)}"/>'
-    return line + f'<polygon fill="{colour}" points="{_points(_tip(way))}"/>'
+    look = style.EDGES[edge.kind]
+    arrow = f'<path fill="none" stroke="{look.colour}"{_DASHES[look.line]} d="{_curve(way)}"/>'
+    tip = f'<polygon fill="{look.colour}" points="{_points(_tip(way))}"/>'
+    return f'<g class="edge {edge.kind}"><title>{_escaped(edge_tooltip(edge))}</title>{arrow}{tip}{_edge_label(edge, way)}</g>'
 
 
 def _curve(way: Sequence[Point]) -> str:
+    start = f"M {_points(way[:1])}"
     if len(way) == 3 and way[1][1] < min(way[0][1], way[2][1]):
-        return f" Q {_points(way[1:])}"  # over the top, to a node of the same row
-    return "".join(_bend(one, other) for one, other in pairwise(way))
+        return f"{start} Q {_points(way[1:])}"  # over the top, to a node of the same row
+    return start + "".join(_bend(one, other) for one, other in pairwise(way))
 
 
 # Each stretch leaves and arrives upright, so that stretches join smoothly.
@@ -146,52 +139,30 @@ def _tip(way: Sequence[Point]) -> tuple[Point, Point, Point]:
     return (x, y), (x - _ARROW / 2, back), (x + _ARROW / 2, back)
 
 
+# The halo keeps the text readable where it lies on a line.
 def _edge_label(edge: Edge, way: Sequence[Point]) -> str:
+    if not edge.label:
+        return ""
     x, y = _label_spot(way)
-    first = y - (len(label_lines([edge.label])) - 1) * LINE * style.LABEL_SIZE / 2
-    # The halo keeps the text readable where it lies on a line.
-    return "".join(
-        f'<text x="{x:.2f}" y="{first + (0.35 + i * LINE) * style.LABEL_SIZE:.2f}" font-size="{style.LABEL_SIZE:g}" fill="{edge.colour}"'
-        f' stroke="{style.BACKGROUND}" stroke-width="3" paint-order="stroke">{escape(line)}</text>'
-        for i, line in enumerate(label_lines([edge.label]) if edge.label else ())
-    )
+    halo = f' stroke="{style.BACKGROUND}" stroke-width="3" paint-order="stroke"'
+    return _text(one_line(edge.label), x, y + 0.35 * style.LABEL_SIZE, style.LABEL_SIZE, style.EDGES[edge.kind].colour, halo)
 
 
 def _label_spot(way: Sequence[Point]) -> Point:
     (x, y), (other_x, other_y) = way[(len(way) - 1) // 2], way[(len(way) - 1) // 2 + 1]
-    return (x + other_x) / 2 + 4, (y + other_y) / 2
+    return (x + other_x) / 2 + 7, (y + other_y) / 2
 
 
 def _label_end(edge: Edge, way: Sequence[Point]) -> float:
-    return _label_spot(way)[0] + max(text_width(line, style.LABEL_SIZE) for line in label_lines([edge.label]))
+    return _label_spot(way)[0] + text_width(one_line(edge.label), style.LABEL_SIZE)
 
 
 # -- legend --------------------------------------------------------------------------------------
 
 
-# Entries side by side under the picture, in as many lines as its width needs.
-def _legend(keys: Sequence[Key], top: float, width: float) -> tuple[list[str], float, float]:
-    marks: list[str] = []
-    x, y, right = 0.0, top + _KEY_LINE / 2, 0.0
-    for key in keys:
-        node, across = _key_node(key)
-        if x and x + across > width:
-            x, y = 0.0, y + _KEY_LINE
-        marks.append(_key(key, node, Box(x + across / 2, y, across, _KEY_LINE * 0.75)))
-        x, right = x + across + 12, max(right, x + across)
-    return marks, right, y + _KEY_LINE / 2 - top + _MARGIN if keys else 0.0
+def _legend(lines: Sequence[str], top: float) -> list[str]:
+    return [_text(line, 0.0, top + (i + 0.8) * LINE * style.LEGEND_SIZE, style.LEGEND_SIZE) for i, line in enumerate(lines)]
 
 
-def _key_node(key: Key) -> tuple[Node, float]:
-    look = key.look or style.OPERATOR
-    node = Node("", (key.text,), look.shape, look.fill, look.stroke, key.text)
-    return node, node_size(node)[0] if key.look else text_width(key.text, style.LABEL_SIZE) + 20
-
-
-def _key(key: Key, node: Node, box: Box) -> str:
-    if key.look:
-        return _node(node, box).replace('class="node"', 'class="key"', 1)
-    left, top, bottom = box.x - box.width / 2 + 8, box.y - box.height / 2, box.y + box.height / 2
-    way = [(left, bottom), (left, top)] if key.reversed else [(left, top), (left, bottom)]
-    edge = Edge("", "", key.text, key.colour, key.dashed, key.text)
-    return _edge(edge, way).replace('class="edge"', 'class="key"', 1)
+def _text(line: str, x: float, y: float, size: float, colour: str = style.INK, more: str = "") -> str:
+    return f'<text x="{x:.2f}" y="{y:.2f}" font-size="{size:g}" fill="{colour}"{more}>{_escaped(line)}</text>'

@@ -162,18 +162,16 @@ def _of_node(node: Node) -> dict[str, str]:
 def _of_edge(edge: Edge) -> dict[str, str]:
     look = EDGES[edge.kind]
     tooltip = _escaped(edge_tooltip(edge))
-    return {
-        "class": edge.kind,
-        "color": look.colour,
-        "edgetooltip": tooltip,
-        "fontcolor": look.colour,
-        # Graphviz puts a label against its edge: the blanks keep the two apart (tried on an MLP, with xlabels and ports too).
-        "label": f"  {_escaped(one_line(edge.label))}  " if edge.label else "",
-        "labeltooltip": tooltip,
-        "style": look.line,
-        "tooltip": tooltip,
-        **({"constraint": "false"} if edge.kind == "reversed" else {}),
-    }
+    free = {"constraint": "false"} if edge.kind == "reversed" else {}
+    return {"class": edge.kind, "color": look.colour, "style": look.line, "tooltip": tooltip, **free, **_of_label(edge, tooltip)}
+
+
+def _of_label(edge: Edge, tooltip: str) -> dict[str, str]:
+    text = one_line(edge.label)
+    if not text:
+        return {}
+    # Graphviz puts a label against its edge: the blanks keep the two apart (tried on an MLP, with xlabels and ports too).
+    return {"fontcolor": EDGES[edge.kind].colour, "label": f"  {_escaped(text)}  ", "labeltooltip": tooltip}
 
 
 def node_tooltip(node: Node) -> str:

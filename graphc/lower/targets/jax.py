@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -66,9 +67,7 @@ class JaxProgram:
             return nullcontext()
         if hasattr(self._jax, "enable_x64"):
             return self._jax.enable_x64(True)
-        from jax.experimental import enable_x64  # before JAX 0.8
-
-        return enable_x64()
+        return importlib.import_module("jax.experimental").enable_x64()  # before JAX 0.8
 
     def _device(self, value: Any) -> Any:
         return value if isinstance(value, self._jax.Array) else self._jax.numpy.array(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -59,6 +59,7 @@ class _Made(threading.local):
 
 def _host(variable: Variable) -> np.ndarray[Any, Any]:
     """The variable's own array, brought back from a device if it is on one."""
-    if not isinstance(variable.storage, np.ndarray):
-        variable.storage = np.array(variable.storage, dtype=dtypes.numpy_dtype(variable.dtype))
-    return variable.storage
+    storage: Any = variable.storage
+    if not isinstance(storage, np.ndarray):
+        variable.storage = storage = np.array(storage, dtype=dtypes.numpy_dtype(variable.dtype))
+    return cast("np.ndarray[Any, Any]", storage)

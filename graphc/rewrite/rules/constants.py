@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
 from graphc.core import Constant, Tensor, constant, dtypes
 from graphc.core.pattern import const, var
-from graphc.rewrite.rule import rule
+from graphc.rewrite.rule import Leaf, rule
 
 x: Final[Any] = var("x")
 c1: Final[Any] = const("c1")
@@ -45,20 +46,28 @@ def _sum(c1: Constant, c2: Constant) -> Constant | None:
     return total if exact and (np.signbit(c1.value) == np.signbit(c2.value)).all() else None
 
 
-def _with(build: Any, *numbers: Any) -> Any:
-    """A case: ``build`` of a leaf and of constants of its dtype."""
-    return lambda leaf: build(leaf(2, 3), *[constant(n, leaf(2, 3).dtype) for n in numbers])
+def _one(build: Callable[[Tensor, Constant], Tensor], c: Any) -> Callable[[Leaf], Tensor]:
+    """A case with a constant of the leaf's dtype."""
+    return lambda leaf: build(leaf(2, 3), constant(c, leaf(2, 3).dtype))
+
+
+def _two(build: Callable[[Tensor, Constant, Constant], Tensor], c: Any, d: Any) -> Callable[[Leaf], Tensor]:
+    """A case with two constants of the leaf's dtype."""
+    return lambda leaf: build(leaf(2, 3), constant(c, leaf(2, 3).dtype), constant(d, leaf(2, 3).dtype))
 
 
 # ---------------------------------------------------------------- sums
-@rule(c1 + (c2 + x), safety="rounding", cases=(_with(lambda x, c, d: x + c + d, 1, 2), _with(lambda x, c, d: c + (d + x), [-1, -2, -3], -4)))
+_SUMS: Final = (_two(lambda x, c, d: x + c + d, 1, 2), _two(lambda x, c, d: c + (d + x), [-1, -2, -3], -4))
+
+
+@rule(c1 + (c2 + x), safety="rounding", cases=_SUMS)
 def constants_of_sum(c1: Constant, c2: Constant, x: Tensor) -> Tensor | None:
     """Two constants of one sign are added up first, where that is exact; ``(x + 1e16) - 1e16`` stays what it is."""
     total = _sum(c1, c2)
     return None if total is None else x + total
 
 
-@rule((x - c1) - c2, safety="rounding", cases=(_with(lambda x, c, d: x - c - d, 1, 2),))
+@rule((x - c1) - c2, safety="rounding", cases=(_two(lambda x, c, d: x - c - d, 1, 2),))
 def constants_of_difference(c1: Constant, c2: Constant, x: Tensor) -> Tensor | None:
     """Two constants of one sign that are taken off are added up first, where that is exact."""
     total = _sum(c1, c2)
@@ -66,35 +75,38 @@ def constants_of_difference(c1: Constant, c2: Constant, x: Tensor) -> Tensor | N
 
 
 # ---------------------------------------------------------------- products
-@rule(c1 * (c2 * x), safety="overflow", cases=(_with(lambda x, c, d: x * c * d, 0.1, 3), _with(lambda x, c, d: x * c * d, 1e30, 1e-30)))
+_PRODUCTS: Final = (_two(lambda x, c, d: x * c * d, 0.1, 3), _two(lambda x, c, d: x * c * d, 1e30, 1e-30))
+
+
+@rule(c1 * (c2 * x), safety="overflow", cases=_PRODUCTS)
 def constants_of_product(c1: Constant, c2: Constant, x: Tensor) -> Tensor | None:
     """Two constant factors are multiplied first, unless that overflows or underflows."""
     product = _joined(c1, c2, np.multiply)
     return None if product is None else x * product
 
 
-@rule(c1 * (x / c2), safety="overflow", cases=(_with(lambda x, c, d: x / c * d, 3, 2),))
+@rule(c1 * (x / c2), safety="overflow", cases=(_two(lambda x, c, d: x / c * d, 3, 2),))
 def constant_times_quotient(c1: Constant, c2: Constant, x: Tensor) -> Tensor | None:
     """A factor and a divisor that are constants make one factor, unless that overflows or underflows."""
     ratio = _joined(c1, c2, np.divide)
     return None if ratio is None else x * ratio
 
 
-@rule((c1 * x) / c2, safety="overflow", cases=(_with(lambda x, c, d: x * c / d, 3, 7),))
+@rule((c1 * x) / c2, safety="overflow", cases=(_two(lambda x, c, d: x * c / d, 3, 7),))
 def product_over_constant(c1: Constant, c2: Constant, x: Tensor) -> Tensor | None:
     """A factor and a divisor that are constants make one factor, unless that overflows or underflows."""
     ratio = _joined(c1, c2, np.divide)
     return None if ratio is None else x * ratio
 
 
-@rule((x / c1) / c2, safety="overflow", cases=(_with(lambda x, c, d: x / c / d, 3, 7),))
+@rule((x / c1) / c2, safety="overflow", cases=(_two(lambda x, c, d: x / c / d, 3, 7),))
 def constant_divisors(c1: Constant, c2: Constant, x: Tensor) -> Tensor | None:
     """Two constant divisors are multiplied first, unless that overflows or underflows."""
     product = _joined(c1, c2, np.multiply)
     return None if product is None else x / product
 
 
-@rule(x / c1, safety="exact", cases=(_with(lambda x, c: x / c, 4), _with(lambda x, c: x / c, [0.5, -2, 1024])))
+@rule(x / c1, safety="exact", cases=(_one(lambda x, c: x / c, 4), _one(lambda x, c: x / c, [0.5, -2, 1024])))
 def over_power_of_two(c1: Constant, x: Tensor) -> Tensor | None:
     """Over a power of two is times its reciprocal, which is exact, and several times as fast."""
     mantissa, _ = np.frexp(c1.value.astype("float64"))
@@ -104,19 +116,19 @@ def over_power_of_two(c1: Constant, x: Tensor) -> Tensor | None:
 
 
 # ---------------------------------------------------------------- signs
-@rule(-(c1 * x), safety="exact", cases=(_with(lambda x, c: -(x * c), 3),))
+@rule(-(c1 * x), safety="exact", cases=(_one(lambda x, c: -(x * c), 3),))
 def negative_of_constant_product(c1: Constant, x: Tensor) -> Tensor:
     """The sign goes into the constant."""
     return x * constant(-c1.value)
 
 
-@rule(-(c1 / x), safety="exact", cases=(_with(lambda x, c: -(c / x), 3),))
+@rule(-(c1 / x), safety="exact", cases=(_one(lambda x, c: -(c / x), 3),))
 def negative_of_constant_over(c1: Constant, x: Tensor) -> Tensor:
     """The sign goes into the constant."""
     return constant(-c1.value) / x
 
 
-@rule(-(x / c1), safety="exact", cases=(_with(lambda x, c: -(x / c), 3),))
+@rule(-(x / c1), safety="exact", cases=(_one(lambda x, c: -(x / c), 3),))
 def negative_of_over_constant(c1: Constant, x: Tensor) -> Tensor:
     """The sign goes into the constant."""
     return x / constant(-c1.value)

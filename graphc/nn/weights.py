@@ -1,0 +1,105 @@
+"""Weights in safetensors files: a file is there whole or not at all, and only what fits is loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphc.core import Variable, describe
+from graphc.core.errors import GraphcError
+
+Array = np.ndarray[Any, Any]
+
+
+class WeightsError(GraphcError):
+    """Weights that cannot be saved, or a file that does not hold the weights asked for."""
+
+
+def save_weights(path: str | os.PathLike[str], variables: Iterable[Variable]) -> Path:
+    """Write the values of the variables, under their names, to a safetensors file; return its path.
+
+    The file is written under another name, forced to the disk and renamed: whatever happens on the way, an earlier file stays whole.
+    Raises :class:`WeightsError` for variables without a name of their own, and where the file cannot be written.
+    """
+    from safetensors.numpy import save
+
+    target = Path(path)
+    # A view from a transpose is stored column by column, which the format does not have.
+    content = save({name: np.array(variable.value, order="C") for name, variable in _named(variables).items()})
+    try:
+        _write_whole(target, content)
+    except OSError as error:
+        raise WeightsError(
+            f"the weights cannot be saved to {target}",
+            given=[error.strerror or str(error), _state(target)],
+            fits=f"a folder that can be written to, with {len(content)} bytes free",
+        ) from error
+    return target
+
+
+def load_weights(path: str | os.PathLike[str], variables: Iterable[Variable]) -> None:
+    """Give the variables the values that the file holds under their names: all of them, or in case of an error none.
+
+    Raises :class:`WeightsError` unless the file has these names and no others, with the shapes and dtypes of the variables.
+    """
+    named = _named(variables)
+    arrays = _read(Path(path))
+    _check(Path(path), arrays, named)
+    for name, variable in named.items():
+        variable.assign(arrays[name])
+
+
+def _named(variables: Iterable[Variable]) -> dict[str, Variable]:
+    named: dict[str, Variable] = {}
+    for variable in variables:
+        name = variable.label
+        if not name or name in named:
+            problem = f"two variables are named {name!r}" if name else "a variable has no name"
+            raise WeightsError(f"weights: {problem}", given=[describe(variable)], fits='gc.variable(value, name="...") with a name for each')
+        named[name] = variable
+    return named
+
+
+def _write_whole(target: Path, content: bytes) -> None:
+    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
+    try:
+        with draft.open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        draft.replace(target)
+    finally:  # after Ctrl-C as well: no litter
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def _state(target: Path) -> str:
+    return "the file that was there is as it was" if target.is_file() else "no such file was there before, and none is now"
+
+
+def _read(path: Path) -> dict[str, Array]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return load(path.read_bytes())
+    except OSError as error:
+        raise WeightsError(f"no weights can be read from {path}", given=[error.strerror or str(error)], fits="a file made by save_weights") from error
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is no whole safetensors file", given=[str(error)], fits="a file made by save_weights") from error
+
+
+def _check(path: Path, arrays: Mapping[str, Array], named: Mapping[str, Variable]) -> None:
+    problems = [f"{name}: not in the file" for name in named if name not in arrays]
+    problems += [f"{name}: in the file, and not among the variables" for name in arrays if name not in named]
+    for name in named.keys() & arrays.keys():
+        array, wanted = arrays[name], named[name].value
+        if (array.shape, array.dtype) != (wanted.shape, wanted.dtype):
+            problems.append(f"{name}: {array.dtype}{list(array.shape)} in the file, {wanted.dtype}{list(wanted.shape)} the variable")
+    if problems:
+        raise WeightsError(f"the weights in {path} are not those of these variables", given=sorted(problems), fits=", ".join(named))

@@ -1,0 +1,338 @@
+"""Checks of gradients and of ops: for those who write their own, and what graphc's tests are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from graphc import ops
+from graphc.core import Constant, Input, Op, Tensor, TensorType, Variable, as_tensor, case, constant, describe, dtypes, input, sizes, toposort
+from graphc.core.errors import ArgumentError
+from graphc.core.op import Case
+from graphc.grad import carries, vjp
+from graphc.lower import interpret
+from graphc.pipeline import compile
+
+Array = np.ndarray[Any, Any]
+
+
+# ---------------------------------------------------------------- gradients
+@dataclass(frozen=True)
+class Entry:
+    """One element of a gradient, twice: as graphc has it and by differences."""
+
+    place: str
+    order: int
+    declared: float
+    differences: float
+    allowed: float
+
+    @property
+    def error(self) -> float:
+        """How far the two are apart, in units of what is allowed; infinite where one of them is NaN."""
+        apart = abs(self.declared - self.differences)
+        return apart / self.allowed if apart == apart else float("inf")
+
+    def __str__(self) -> str:
+        return f"{self.place}, order {self.order}: {self.declared:.12g} by graphc, {self.differences:.12g} by differences"
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """The outcome of :func:`check_gradient`: true when every entry agrees."""
+
+    entries: tuple[Entry, ...] = field(repr=False)
+
+    @property
+    def worst(self) -> Entry | None:
+        """The entry that is furthest off, or None if there was nothing to compare."""
+        return max(self.entries, key=lambda entry: entry.error, default=None)
+
+    def __bool__(self) -> bool:
+        return all(entry.error <= 1 for entry in self.entries)
+
+    def __str__(self) -> str:
+        wrong = sum(entry.error > 1 for entry in self.entries)
+        verdict = f"{wrong} of {len(self.entries)} entries of the gradient are wrong" if wrong else f"the gradient passes: {len(self.entries)} entries agree"
+        return f"{verdict}; worst {self.worst} ({self.worst.error:.2g} of what is allowed)" if self.worst else verdict
+
+    __repr__ = __str__
+
+
+def check_gradient(
+    y: Tensor, xs: Tensor | Sequence[Tensor], *, at: Mapping[Tensor, Any] | None = None, order: int = 1, rtol: float = 1e-6, eps: float = 1e-4, seed: int = 0
+) -> GradientReport:
+    """Compare the gradient of ``y`` with central differences, in float64 whatever the graph's own floats are.
+
+    The differences are extrapolated once (Richardson, 1911), so that they are right to about ``1e-11`` where ``y`` is smooth. A ``y``
+    with axes is checked through its sum with random weights.
+
+    Args:
+        y: a float tensor of any shape.
+        xs: inputs or variables, or one of them.
+        at: values of leaves. Variables have their own value otherwise, float inputs get random numbers between -1 and 1.
+        order: 2 also checks the gradient of the gradient, and so on.
+        rtol: what the two may differ by, beside the rounding errors of the differences.
+        eps: the step, for numbers up to 1; larger numbers get one in proportion.
+        seed: of the random numbers.
+
+    Raises:
+        ArgumentError: an x is not a leaf of ``y``, or an integer input has no value.
+    """
+    wrt = [xs] if isinstance(xs, Tensor) else list(xs)
+    rng = np.random.default_rng(seed)
+    wide, leaves = _in_float64(y)
+    for x in wrt:
+        if x not in leaves:
+            raise ArgumentError("check_gradient(y, xs): an x is not a leaf that y depends on", given=[describe(x)], fits="inputs and variables of y")
+    values = _leaf_values(leaves, dict(at or {}), rng)
+    return GradientReport(tuple(_entries(wide, [leaves[x] for x in wrt], values, order, 1, _Differences(rtol, eps, rng))))
+
+
+@dataclass
+class _Differences:
+    rtol: float
+    eps: float
+    rng: np.random.Generator
+
+
+def _in_float64(y: Tensor) -> tuple[Tensor, dict[Tensor, Input]]:
+    """The graph in float64 over fresh inputs, and the input that stands for each leaf."""
+    new: dict[Tensor, Tensor] = {}
+    leaves: dict[Tensor, Input] = {}
+    for node in toposort([y]):
+        if isinstance(node, Input | Variable):
+            leaves[node] = input(node.label or "x", node.shape, _wide(node.dtype))
+            new[node] = leaves[node]
+        elif isinstance(node, Constant):
+            new[node] = constant(node.value, _wide(node.dtype))
+        else:
+            assert node.op is not None
+            attrs = tuple([_wide(value) if name == "dtype" else value for name, value in node.attributes.items()])
+            new[node] = node.op.apply(tuple([new[x] for x in node.inputs]), attrs)
+    return new[y], leaves
+
+
+def _wide(dtype: str) -> str:
+    return "float64" if dtypes.is_float(dtype) else dtype
+
+
+def _leaf_values(leaves: Mapping[Tensor, Input], at: Mapping[Tensor, Any], rng: np.random.Generator) -> dict[Input, Array]:
+    names = sorted({name for leaf in leaves for size in leaf.shape for name in sizes.names(size)})
+    bound = {name: 2 + i for i, name in enumerate(names)}
+    for leaf, value in at.items():
+        bound |= {str(size): n for size, n in zip(leaf.shape, np.shape(value), strict=True) if not isinstance(size, int)}
+    found: dict[Input, Array] = {}
+    for leaf, stand_in in leaves.items():
+        if leaf in at:
+            found[stand_in] = np.array(at[leaf], dtype=stand_in.dtype)
+        elif isinstance(leaf, Variable):
+            found[stand_in] = leaf.value.astype(stand_in.dtype)
+        elif dtypes.is_float(stand_in.dtype):
+            found[stand_in] = rng.uniform(-1, 1, [sizes.bind(size, bound) for size in leaf.shape])
+        else:
+            raise ArgumentError("check_gradient: only floats get random values", given=[describe(leaf)], fits="at={leaf: value}")
+    return found
+
+
+def _entries(y: Tensor, xs: list[Input], values: dict[Input, Array], order: int, level: int, how: _Differences) -> Iterator[Entry]:
+    scalar = _projected(y, values, how.rng)
+    gradients = vjp(scalar, xs, ops.ones((), "float64"), disconnected="zero")
+    inputs = list(values)
+    declared = compile(inputs, gradients, optimize=False)(*values.values())
+    value = compile(inputs, scalar, optimize=False)
+    for i, x in enumerate(xs):
+        yield from _compared(value, values, x, f"{x.label}", np.asarray(declared[i]), level, how)
+    if level < order:
+        total = sum((_projected(g, values, how.rng, always=True) for g in gradients), start=as_tensor(np.float64(0)))
+        yield from _entries(total, xs, values, order, level + 1, how)
+
+
+def _projected(y: Tensor, values: dict[Input, Array], rng: np.random.Generator, always: bool = False) -> Tensor:
+    """The sum of y with random weights, which become one more input; a scalar stays as it is."""
+    if not y.shape and not always:
+        return y
+    shape = np.shape(compile(list(values), y, optimize=False)(*values.values()))
+    weights = input("weights", y.shape, "float64")
+    values[weights] = rng.uniform(0.5, 1.5, shape)
+    return ops.sum(weights * y)
+
+
+def _compared(value: Any, values: dict[Input, Array], x: Input, name: str, declared: Array, level: int, how: _Differences) -> Iterator[Entry]:
+    place = np.array(values[x])
+    arguments = [place if leaf is x else known for leaf, known in values.items()]
+    scale = max(1.0, abs(float(value(*arguments))))
+    for index in np.ndindex(place.shape):
+        step = how.eps * max(1.0, abs(place[index]))
+        found = _derivative(value, arguments, place, index, step)
+        ours = float(declared[index])
+        allowed = how.rtol * max(abs(ours), abs(found)) + 64 * np.finfo(np.float64).eps * scale / step
+        yield Entry(f"{name}{list(index) if index else ''}", level, ours, found, allowed)
+
+
+def _derivative(value: Any, arguments: list[Array], place: Array, index: tuple[int, ...], step: float) -> float:
+    before = place[index]
+
+    def slope(h: float) -> float:
+        place[index] = before + h
+        above = value(*arguments)
+        place[index] = before - h
+        below = value(*arguments)
+        place[index] = before
+        return float(above - below) / (2 * h)
+
+    return (4 * slope(step / 2) - slope(step)) / 3
+
+
+# ---------------------------------------------------------------- ops
+@dataclass(frozen=True)
+class Call:
+    """One small legal call of an op, and values to run it on."""
+
+    op: Op
+    case: Case
+
+    def __str__(self) -> str:
+        parts = ["x".join(map(str, shape)) or "()" for shape in self.case.shapes]
+        parts += [f"{name}={value}" for name, value in self.case.attributes.items()]
+        return f"{self.op.name}({', '.join(parts)})".replace("slice(None, None, None)", ":")
+
+    @property
+    def names(self) -> list[str]:
+        """A name for each operand."""
+        if self.op.variadic:
+            return [f"{self.op.operands[0]}{i}" for i in range(len(self.case.shapes))]
+        return list(self.op.operands)
+
+    def operand_dtypes(self, dtype: str) -> list[str]:
+        """The dtype of each operand: ``dtype``, but for indices and conditions."""
+        return ["int64" if name in self.case.integers else "bool" if name in _conditions(self.op) else dtype for name in self.names]
+
+    def inputs(self, dtype: str = "float64") -> list[Input]:
+        """A fresh input for each operand."""
+        return [input(name, shape, d) for name, shape, d in zip(self.names, self.case.shapes, self.operand_dtypes(dtype), strict=True)]
+
+    def node(self, inputs: Sequence[Any]) -> Tensor:
+        """The call on these operands."""
+        return self.op(list(inputs), **self.case.attributes) if self.op.variadic else self.op(*inputs, **self.case.attributes)
+
+    def values(self, dtype: str = "float64", seed: int = 0) -> list[Array]:
+        """Values of the operands, inside the op's domain; no two of them tie, and none is at a kink."""
+        rng = np.random.default_rng(seed)
+        total = sum(int(np.prod(shape)) for shape in self.case.shapes)
+        places = rng.permutation(total) + 0.37
+        found: list[Array] = []
+        for i, (name, shape, kind) in enumerate(zip(self.names, self.case.shapes, self.operand_dtypes(dtype), strict=True)):
+            count = int(np.prod(shape))
+            own, places = places[:count] / max(1, total), places[count:]
+            low, high = self.op.domain[min(i, len(self.op.domain) - 1)] if self.op.domain else (-2.0, 2.0)
+            if name in self.case.integers:
+                own = rng.integers(0, self.case.integers[name], count)
+            elif kind == "bool":
+                own = own < 0.5
+            else:
+                own = low + (high - low) * own
+            found.append(own.reshape(shape).astype(dtypes.numpy_dtype(kind)))
+        return found
+
+    def differentiable(self, inputs: Sequence[Input]) -> list[Input]:
+        """Those of the operands to which a gradient passes."""
+        node = self.node(inputs)
+        reached: set[Tensor] = set()
+        for n in toposort([node]):
+            reached |= {n} if any((x in reached or x in inputs) and carries(n, i) for i, x in enumerate(n.inputs)) else set()
+        return [x for x in inputs if dtypes.is_float(x.dtype) and node in reached and _reaches(node, x)]
+
+
+def _reaches(node: Tensor, x: Tensor) -> bool:
+    found = {x}
+    for n in toposort([node]):
+        if any(a in found and carries(n, i) for i, a in enumerate(n.inputs)):
+            found.add(n)
+    return node in found
+
+
+def _conditions(op: Op) -> list[str]:
+    """Operands of a differentiable pointwise op that are no numbers but choose."""
+    if not op.pointwise or all(partial is None for partial in op.partials):
+        return []
+    return [name for name, partial in zip(op.operands, op.partials, strict=True) if partial is None]
+
+
+_SHAPES: dict[int, list[tuple[tuple[int, ...], ...]]] = {
+    1: [((),), ((3,),), ((2, 3),), ((1,),), ((0,),), ((2, 0, 3),)],
+    2: [((), ()), ((3,), (3,)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (3,)), ((2, 3), ()), ((1,), (4,)), ((0, 3), (3,)), ((1,), (0,))],
+    3: [((), (), ()), ((3,), (3,), (3,)), ((2, 1), (3,), ()), ((3,), (2, 3), (2, 1)), ((), (2,), (1,)), ((0,), (1,), ())],
+}
+
+
+def calls(op: Op) -> list[Call]:
+    """The small legal calls of an op: its cases, and for pointwise ops the shapes that broadcast, empty ones among them."""
+    found = [Call(op, declared) for declared in op.cases]
+    if op.pointwise and set(op.attributes) <= set(op.defaults):
+        found += [Call(op, case(*shapes)) for shapes in _SHAPES[len(op.operands)]]
+    return found
+
+
+@dataclass(frozen=True)
+class OpReport:
+    """The outcome of :func:`check_op`: true when nothing failed."""
+
+    op: Op
+    calls: int
+    failures: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return self.calls > 0 and not self.failures
+
+    def __str__(self) -> str:
+        if not self.calls:
+            return f"{self.op.name}: there are no cases, so nothing was checked"
+        return "\n".join([f"{self.op.name}: {self.calls} calls, {len(self.failures)} failures", *(f"  {failure}" for failure in self.failures)])
+
+    __repr__ = __str__
+
+
+def check_op(op: Op, *, order: int = 2, backends: Sequence[Any] = ("numpy",)) -> OpReport:
+    """Check an op's declaration on its cases: type rule, value on each backend, and gradients up to ``order``."""
+    small = calls(op)
+    failures: list[str] = []
+    for call in small:
+        failures += [f"{call}: {problem}" for problem in (*type_problems(call), *value_problems(call, backends), *gradient_problems(call, order))]
+    return OpReport(op, len(small), tuple(failures))
+
+
+def type_problems(call: Call, operand_types: Sequence[str] = ("float32", "float64")) -> Iterator[str]:
+    """Where the declared type is not that of what NumPy returns."""
+    for dtype in operand_types:
+        inputs = call.inputs(dtype)
+        node = call.node(inputs)
+        result = np.asarray(compile(inputs, node, optimize=False)(*call.values(dtype)))
+        found = TensorType(dtypes.canonical(result.dtype), result.shape)
+        if found is not node.type:
+            yield f"declared {node.type}, NumPy returns {found}"
+
+
+def value_problems(call: Call, backends: Sequence[Any] = ("numpy",), rtol: float = 1e-9) -> Iterator[str]:
+    """Where a compiled function is not what the plain interpreter has, in float64."""
+    inputs, values = call.inputs(), call.values()
+    node = call.node(inputs)
+    (expected,) = interpret([node], dict(zip(inputs, values, strict=True)))
+    for backend in backends:
+        found = np.asarray(compile(inputs, node, backend=backend)(*values))
+        if found.dtype != expected.dtype or not np.allclose(found, expected, rtol=rtol, atol=rtol, equal_nan=True):
+            yield f"{backend} gives {found!r}, the interpreter {expected!r}"
+
+
+def gradient_problems(call: Call, order: int = 2) -> Iterator[str]:
+    """Where a gradient is not what differences say."""
+    inputs = call.inputs()
+    wrt = call.differentiable(inputs)
+    if not wrt:
+        return
+    report = check_gradient(call.node(inputs), wrt, at=dict(zip(inputs, call.values(), strict=True)), order=order)
+    if not report:
+        yield str(report)

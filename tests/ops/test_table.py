@@ -1,0 +1,451 @@
+"""What every op promises in its record, tried on every small call of it."""
+
+import functools
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.core import OPS, Op, Tensor, dtypes
+from graphc.core.errors import GraphcError
+from graphc.grad import vjp
+from graphc.lower import interpret
+from graphc.testing import Call, calls, check_op, gradient_problems, value_problems
+
+EXCUSED = {"guard": "inserted by kinks='raise' alone, and tested in test_policy.py"}
+TABLE = [op for op in OPS.values() if op.name not in EXCUSED]
+CALLS = [call for op in TABLE for call in calls(op)]
+POINTWISE = [op for op in TABLE if op.pointwise and op.name not in ("cast", "where")]
+DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "int32", "int64", "uint8", "bool")
+# NumPy's function of the same name does something else.
+NOT_NUMPYS = {"place", "round", "divide by bfloat16"}
+
+every_op = pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
+every_call = pytest.mark.parametrize("call", CALLS, ids=str)
+every_pointwise = pytest.mark.parametrize("op", POINTWISE, ids=lambda op: op.name)
+
+
+def run(call: Call, values: list[Any], inputs: list[Any] | None = None) -> Any:
+    """What the source that is emitted for this one call returns."""
+    inputs = inputs or call.inputs()
+    return gc.compile(inputs, call.node(inputs), optimize=False)(*values)
+
+
+def numpys(op: Op) -> Any:
+    """NumPy's own function of the op's name."""
+    return None if op.name in NOT_NUMPYS else getattr(np, op.name, None)
+
+
+def call_numpy(call: Call, values: list[Any]) -> Any:
+    """NumPy's own function on these values, with the call's attributes."""
+    function = numpys(call.op)
+    with np.errstate(all="ignore"):
+        return function(values, **call.case.attributes) if call.op.variadic else function(*values, **call.case.attributes)
+
+
+# ---------------------------------------------------------------- what the record says
+@every_op
+def test_is_documented(op: Op) -> None:
+    assert op.__doc__, "the type rule needs a docstring"
+    assert op.__doc__.strip().split("\n")[0].rstrip().endswith((".", ":")) or "\n" in op.__doc__
+
+
+@every_op
+def test_has_a_text_and_a_formula_for_every_operand(op: Op) -> None:
+    for name in op.operands:
+        assert f"${name}" in op.text, op.text
+        assert f"${name}" in op.tex, op.tex
+
+
+@every_op
+def test_has_cases(op: Op) -> None:
+    assert calls(op), "declare cases=(case(...), ...)"
+
+
+@every_op
+def test_has_a_cost_that_is_a_size(op: Op) -> None:
+    for call in calls(op):
+        cost = op.count_flops(call.node(call.inputs()))
+        assert isinstance(cost, int)
+        assert cost >= 0
+
+
+@every_op
+def test_has_a_form_on_both_targets(op: Op) -> None:
+    assert op.emit is not None or op.expand is not None
+
+
+@every_op
+def test_has_a_gradient_or_a_reason(op: Op) -> None:
+    no_float = not any(dtypes.is_float(x.dtype) for call in calls(op) for x in call.inputs())
+    differentiable = any(call.differentiable(call.inputs()) for call in calls(op))
+    assert differentiable or op.zero_gradient or no_float
+
+
+@every_op
+def test_kinks_come_with_their_policy(op: Op) -> None:
+    assert op.kinks is None or op.kink_note
+
+
+# ---------------------------------------------------------------- types
+@every_call
+def test_the_emitted_source_returns_the_declared_type(call: Call) -> None:
+    for dtype in ("float32", "float64"):
+        inputs = call.inputs(dtype)
+        declared = call.node(inputs).type
+        result = np.asarray(run(call, call.values(dtype), inputs))
+        assert (result.dtype.name, result.shape) == (declared.dtype, declared.shape)
+
+
+def _some(dtype: str, seed: int = 1) -> Any:
+    return np.array([1, 0, 1] if dtype == "bool" else [1, 2, 3]).astype(dtypes.numpy_dtype(dtype)) * (np.asarray(seed).astype(dtypes.numpy_dtype(dtype)))
+
+
+def _mixtures(op: Op) -> list[tuple[str, ...]]:
+    count = len(op.operands)
+    return list(itertools.product(DTYPES, repeat=count)) if count < 3 else [(a,) * count for a in DTYPES]
+
+
+def _attempt(function: Any, *values: Any) -> Any:
+    """The dtype of the result, or the kind of error."""
+    try:
+        with np.errstate(all="ignore"):
+            return np.asarray(function(*values)).dtype.name
+    except TypeError:
+        return TypeError
+
+
+@every_pointwise
+def test_pointwise_ops_take_and_return_the_dtypes_that_numpy_does(op: Op) -> None:
+    if numpys(op) is None:
+        pytest.skip(f"NumPy has no {op.name}; the emitted source is compared with the declared type elsewhere")
+    wrong: list[str] = []
+    for mixture in _mixtures(op):
+        values = [_some(dtype) for dtype in mixture]
+        inputs = [gc.input(name, (3,), dtype) for name, dtype in zip(op.operands, mixture, strict=True)]
+        expected = _attempt(numpys(op), *values)
+        if "bfloat16" in mixture and expected is not TypeError:  # ml_dtypes' own table is not NumPy's
+            expected = _attempt(lambda node=op(*inputs), at=dict(zip(inputs, values, strict=True)): gc.evaluate(node, at, optimize=False))
+        declared = _attempt(lambda inputs=inputs: np.zeros(0, dtypes.numpy_dtype(op(*inputs).dtype)))
+        if declared != expected:
+            wrong.append(f"{mixture}: declared {declared}, NumPy {expected}")
+    assert not wrong, "\n".join(wrong)
+
+
+@every_pointwise
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_pointwise_ops_emit_what_they_declare_for_every_dtype(op: Op, dtype: str) -> None:
+    inputs = [gc.input(name, (3,), dtype) for name in op.operands]
+    try:
+        node = op(*inputs, **op.defaults)
+    except gc.errors.DTypeError:
+        return  # refused when it is built, as it should be if at all
+    result = gc.compile(inputs, node, optimize=False)(*[_some(dtype) for _ in inputs])
+    assert result.dtype == dtypes.numpy_dtype(node.dtype)
+
+
+NUMPYS = [call for call in CALLS if numpys(call.op) is not None and not call.case.integers]
+
+
+@pytest.mark.parametrize("call", NUMPYS, ids=str)
+def test_values_and_types_are_numpys_own(call: Call) -> None:
+    for dtype in ("float32", "float64"):
+        inputs, values = call.inputs(dtype), call.values(dtype)
+        ours, theirs = run(call, values, inputs), call_numpy(call, values)
+        assert np.shape(ours) == np.shape(theirs)
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int32", "uint8", "bool"])
+@pytest.mark.parametrize("op", [op for op in TABLE if not op.pointwise], ids=lambda op: op.name)
+def test_other_ops_declare_what_they_return_for_every_dtype(op: Op, dtype: str) -> None:
+    for call in calls(op):
+        inputs = call.inputs(dtype)
+        try:
+            node = call.node(inputs)
+        except gc.errors.DTypeError:
+            continue
+        values = [np.abs(value).astype(value.dtype) if value.dtype != bool else value for value in call.values(dtype)]
+        result = np.asarray(gc.compile(inputs, node)(*values))
+        assert (result.dtype, result.shape) == (dtypes.numpy_dtype(node.dtype), node.shape), str(call)
+
+
+# ---------------------------------------------------------------- values on every road
+@every_call
+def test_the_compiled_function_is_the_interpreter(call: Call) -> None:
+    assert not list(value_problems(call))
+
+
+@every_call
+def test_buffers_and_writing_in_place_change_nothing(call: Call) -> None:
+    """The call between two others of its result's type, so that it both takes a buffer and gives one up."""
+    inputs, values = call.inputs(), call.values()
+    node = call.node([gc.where(x, x, x) if x.dtype == "bool" else x + 0 for x in inputs])
+    around = gc.logical_not(gc.logical_not(node)) if node.dtype == "bool" else -(-node)
+    compiled = gc.compile(inputs, [gc.sum(around), around], optimize=False)(*values)
+    plain = interpret([gc.sum(around), around], dict(zip(inputs, values, strict=True)))
+    for found, expected in zip(compiled, plain, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@every_op
+def test_jax_is_numpy_and_so_are_gradients(op: Op) -> None:
+    """All calls of an op and their gradients in one jitted function."""
+    inputs, values, outputs = [], [], []
+    for call in calls(op):
+        own = call.inputs()
+        node = call.node(own)
+        wrt = call.differentiable(own)
+        outputs += [node, *(vjp(node, wrt, gc.ones_like(node), disconnected="zero") if wrt else [])]
+        inputs += own
+        values += call.values()
+    ours = gc.compile(inputs, outputs)(*values)
+    theirs = gc.compile(inputs, outputs, backend="jax")(*values)
+    for numpy_value, jax_value in zip(ours, theirs, strict=True):
+        assert str(jax_value.dtype) == numpy_value.dtype.name
+        np.testing.assert_allclose(np.asarray(jax_value), numpy_value, rtol=1e-9, atol=1e-11)
+
+
+# ---------------------------------------------------------------- gradients
+@every_call
+def test_gradient_is_the_differences_at_orders_1_and_2(call: Call) -> None:
+    assert not list(gradient_problems(call, order=2))
+
+
+def test_some_gradient_was_compared() -> None:
+    assert sum(bool(call.differentiable(call.inputs())) for call in CALLS) > 250
+
+
+# ---------------------------------------------------------------- memory
+@every_call
+def test_shares_memory_only_if_a_view(call: Call) -> None:
+    from graphc.lower.compute import compute
+
+    inputs, values = call.inputs(), call.values()
+    result = compute(call.node(inputs), values)
+    shared = any(np.shares_memory(result, value) for value in values)
+    assert call.op.view or not shared
+
+
+@every_call
+def test_outputs_are_fresh_and_inputs_unwritten(call: Call) -> None:
+    inputs, values = call.inputs(), call.values()
+    before = [value.copy() for value in values]
+    for value in values:
+        value.setflags(write=False)
+    node = call.node(inputs)
+    results = gc.compile(inputs, [node, node, *inputs])(*values)
+    for value, copy in zip(values, before, strict=True):
+        np.testing.assert_array_equal(value, copy)
+    for a, b in itertools.combinations([*results, *values], 2):
+        assert a is b or not np.shares_memory(a, b)
+    assert len({id(result) for result in results if result.size and result.shape}) == sum(bool(r.size and r.shape) for r in results)
+
+
+# ---------------------------------------------------------------- laws
+def _law_operands(op: Op) -> list[np.ndarray]:
+    rng = np.random.default_rng(3)
+    if op.compute is not None and op.compute("float64") == "bool":
+        return [np.array([True, True, False, False]), np.array([True, False, True, False]), np.array([False, True, True, False])]
+    low, high = op.domain[0]
+    return [rng.uniform(low, high, 4) for _ in range(3)]
+
+
+def _law_holds(op: Op, law: Any, a: Any, b: Any, c: Any) -> tuple[Any, Any]:
+    name, number = law if isinstance(law, tuple) else (law, None)
+    sides = {
+        "commutative": lambda: (op(a, b), op(b, a)),
+        "associative": lambda: (op(op(a, b), c), op(a, op(b, c))),
+        "involution": lambda: (op(op(a)), a),
+        "idempotent": lambda: (op(a, a), a) if len(op.operands) == 2 else (op(op(a)), op(a)),
+        "unit": lambda: (gc.stack([op(a, number), op(number, a)]), gc.stack([a, a])),
+        "right unit": lambda: (op(a, number), a),
+        "zero": lambda: (gc.stack([op(a, number), op(number, a)]), gc.full((2, 4), number, "float64")),
+    }
+    return sides[name]()
+
+
+LAWS = [pytest.param(op, law, id=f"{op.name}-{law}") for op in TABLE for law in op.laws]
+
+
+@pytest.mark.parametrize(("op", "law"), LAWS)
+def test_declared_laws_hold(op: Op, law: Any) -> None:
+    values = _law_operands(op)
+    tensors = [gc.input(name, (4,), value.dtype) for name, value in zip("abc", values, strict=True)]
+    left, right = gc.evaluate(list(_law_holds(op, law, *tensors)), dict(zip(tensors, values, strict=True)), optimize=False)
+    np.testing.assert_allclose(left, right, rtol=1e-13)
+
+
+# ---------------------------------------------------------------- accuracy
+def _magnitudes(op: Op, index: int, rng: np.random.Generator, count: int = 400) -> Any:
+    """Half from the domain, half of every magnitude that float32 has."""
+    low, high = op.domain[index]
+    inside = rng.uniform(low, high, count)
+    everywhere = 10.0 ** rng.uniform(-30, 30, count) * rng.choice([-1, 1], count)
+    return rng.permutation(np.concatenate([inside, everywhere])).astype(np.float32)
+
+
+def _units_apart(found: Any, exact: Any) -> Any:
+    """Errors in units in the last place of float32, where float32 holds the exact value at full precision."""
+    tiny, huge = np.finfo(np.float32).tiny, np.finfo(np.float32).max
+    with np.errstate(all="ignore"):
+        kept = np.isfinite(exact) & ((np.abs(exact) > tiny) | (exact == 0)) & (np.abs(exact) < huge)
+        units = np.abs(found.astype(np.float64) - exact) / np.spacing(np.abs(exact).astype(np.float32)).astype(np.float64)
+    return np.where(kept, np.nan_to_num(units, nan=math.inf), 0)
+
+
+def _in(dtype: str, op: Op, values: list[Any], build: Any) -> Any:
+    inputs = [gc.input(name, value.shape, dtype) for name, value in zip(op.operands, values, strict=True)]
+    node = build(op(*inputs, **op.defaults), inputs)
+    return gc.compile(inputs, node)(*[value.astype(dtype) for value in values])
+
+
+@functools.cache
+def worst_units(op: Op, operand: int | None) -> tuple[float, tuple[Any, ...]]:
+    """The largest error of float32 in units in the last place, of the value or of a partial derivative, and where it is."""
+    rng = np.random.default_rng(5)
+    values = [_magnitudes(op, min(i, len(op.domain) - 1), rng) for i in range(len(op.operands))]
+
+    def build(y: Tensor, inputs: list[Any]) -> Tensor:
+        return y if operand is None else vjp(y, inputs[operand], gc.ones_like(y), disconnected="zero")
+
+    units = _units_apart(_in("float32", op, values, build), _in("float64", op, values, build))
+    place = int(np.argmax(units))
+    return float(units[place]), tuple(value[place] for value in values)
+
+
+SMOOTH = [op for op in POINTWISE if op.operands and any(partial is not None for partial in op.partials)]
+
+
+@pytest.mark.parametrize("op", SMOOTH, ids=lambda op: op.name)
+def test_float32_is_right_to_the_declared_units(op: Op) -> None:
+    units, place = worst_units(op, None)
+    assert units <= op.ulps, f"{units:.1f} units at {place}"
+
+
+@pytest.mark.parametrize("op", SMOOTH, ids=lambda op: op.name)
+def test_partial_derivatives_do_not_cancel_in_float32(op: Op) -> None:
+    for i, partial in enumerate(op.partials):
+        if callable(partial):
+            units, place = worst_units(op, i)
+            assert units <= 4 * op.ulps, f"{units:.1f} units in the derivative by {op.operands[i]} at {place}"
+
+
+@every_call
+def test_float32_is_near_float64_whatever_the_op(call: Call) -> None:
+    """For sums the unit is that of the largest element, since they may cancel."""
+    exact, found = np.asarray(run(call, call.values())), np.asarray(run(call, call.values("float32"), call.inputs("float32")))
+    if not dtypes.is_float(exact.dtype.name) or not exact.size:
+        return
+    unit = np.finfo(np.float32).eps * max(1.0, float(np.max(np.abs(exact))))
+    assert float(np.max(np.abs(found - exact))) <= 2 * call.op.ulps * unit
+
+
+# ---------------------------------------------------------------- SymPy
+SYMBOLIC = [op for op in TABLE if op.sympy]
+
+
+def _symbolic(op: Op) -> tuple[Any, list[Any], dict[Any, Any]]:
+    import sympy
+
+    operands = [sympy.Symbol(name, real=True) for name in op.operands]
+    attributes = {sympy.Symbol(name, real=True): value for name, value in op.defaults.items()}
+    known = {str(symbol): symbol for symbol in (*operands, *attributes)}
+    return sympy.sympify(op.sympy, locals=known), operands, attributes
+
+
+def _points(op: Op) -> list[list[float]]:
+    rng = np.random.default_rng(7)
+    return [[float(rng.uniform(*op.domain[min(i, len(op.domain) - 1)])) for i in range(len(op.operands))] for _ in range(3)]
+
+
+@pytest.mark.parametrize("op", SYMBOLIC, ids=lambda op: op.name)
+def test_the_sympy_form_is_the_op_and_its_derivatives_the_partials(op: Op) -> None:
+    import sympy
+
+    form, symbols, attributes = _symbolic(op)
+    for point in _points(op):
+        inputs = [gc.input(name, (), "float64") for name in op.operands]
+        node = op(*inputs, **op.defaults)
+        wrt = [x for x, partial in zip(inputs, op.partials, strict=True) if partial is not None]
+        found = gc.evaluate([node, *vjp(node, wrt, 1.0, disconnected="zero")], dict(zip(inputs, point, strict=True)))
+        at = dict(zip(symbols, point, strict=True)) | attributes
+        exact = [form, *(sympy.diff(form, symbols[inputs.index(x)]) for x in wrt)]
+        np.testing.assert_allclose([float(v) for v in found], [float(e.subs(at).evalf()) for e in exact], rtol=1e-12, atol=1e-14)
+
+
+# ---------------------------------------------------------------- illegal calls
+def _three_parts(error: GraphcError, name: str) -> bool:
+    return error.asked.startswith(f"{name}(") and bool(error.given) and bool(error.fits)
+
+
+BROADCASTING = [op for op in POINTWISE if len(op.operands) > 1]
+
+
+@pytest.mark.parametrize("op", BROADCASTING, ids=lambda op: op.name)
+def test_sizes_that_do_not_broadcast_are_refused(op: Op) -> None:
+    inputs = [gc.input(name, (2 + i,)) for i, name in enumerate(op.operands)]
+    with pytest.raises(gc.errors.ShapeError) as caught:
+        op(*inputs)
+    assert _three_parts(caught.value, op.name)
+    assert "sizes 2 and 3" in str(caught.value)
+    assert "test_table.py:" in str(caught.value)
+
+
+@every_op
+def test_a_misspelt_attribute_is_named(op: Op) -> None:
+    call = calls(op)[0]
+    inputs = call.inputs()
+    wrong = (next(iter(op.attributes)) if op.attributes else "axis") + "s"
+    with pytest.raises((gc.errors.ArgumentError, TypeError), match=wrong):
+        op(list(inputs) if op.variadic else inputs[0], **{wrong: 0}) if op.operands else op(**{wrong: 0})
+
+
+AXES = [op for op in TABLE if "axis" in op.attributes and op.cases and op.name not in ("narrow", "widen", "add_at")]
+
+
+@pytest.mark.parametrize("op", AXES, ids=lambda op: op.name)
+def test_an_axis_that_is_not_there_is_refused(op: Op) -> None:
+    call = next(call for call in calls(op) if call.case.shapes[0])
+    attributes = dict(call.case.attributes) | {"axis": 7}
+    inputs = call.inputs()
+    with pytest.raises(gc.errors.ArgumentError, match="there is no axis 7") as caught:
+        op(list(inputs), **attributes) if op.variadic else op(*inputs, **attributes)
+    assert _three_parts(caught.value, op.name)
+
+
+@pytest.mark.parametrize("op", [op for op in TABLE if any(c.integers for c in op.cases)], ids=lambda op: op.name)
+def test_indices_that_are_floats_are_refused(op: Op) -> None:
+    call = calls(op)[0]
+    inputs = [gc.input(x.label, x.shape, "float32") for x in call.inputs()]
+    with pytest.raises((gc.errors.DTypeError, gc.errors.ShapeError)) as caught:
+        call.node(inputs)
+    assert _three_parts(caught.value, op.name)
+
+
+@every_op
+def test_what_is_no_tensor_is_refused(op: Op) -> None:
+    if not op.operands:
+        pytest.skip("it takes no tensor")
+    call = calls(op)[0]
+    bad = [object() for _ in call.inputs()]
+    with pytest.raises(gc.errors.GraphcError):
+        call.node(bad)
+
+
+def test_check_op_passes_for_a_good_op_and_fails_for_a_wrong_partial() -> None:
+    good = check_op(OPS["tanh"])
+    assert good
+    assert "0 failures" in str(good)
+    exp = OPS["exp"]
+    partials, exp.partials = exp.partials, (lambda y, x: x,)
+    try:
+        bad = check_op(exp)
+    finally:
+        exp.partials = partials
+    assert not bad
+    assert "by differences" in str(bad)

@@ -1,0 +1,215 @@
+"""Checks a rule on every small instance that its pattern (or its ``cases``) gives: that it fires, keeps the type, keeps the
+values as its safety class says, and makes the graph no dearer."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+
+import numpy as np
+
+from graphc.core import Constant, Tensor, constant, input, toposort
+from graphc.core.errors import GraphcError
+from graphc.core.pattern import Capture, Pattern, Var
+from graphc.lower import compute
+from graphc.rewrite import ALL, RuleSet, matches, simplify
+
+DTYPES = ("float32", "float64", "int32", "bool")
+SHAPES = ([(), ()], [(3,), (3,)], [(2, 3), (2, 3)], [(0, 3), (0, 3)], [(2, 3), (3,)], [(3,), (2, 3)], [(2, 1), (1, 3)], [(0, 3), ()])
+ROUNDS = 30
+
+
+class Broken(AssertionError):
+    """A rule that does not keep its promise."""
+
+
+# ---------------------------------------------------------------- instances
+def instances(rule):
+    """Small graphs with a root that the rule's pattern matches."""
+    found = []
+    for dtype in DTYPES:
+        leaves = _Leaves(dtype)
+        found += [case(leaves) for case in rule.cases if dtype.startswith("float")]
+        if not rule.cases:
+            found += [root for shapes in SHAPES if (root := _from_pattern(rule.pattern, leaves, shapes)) is not None]
+    return [root for root in found if next(matches(rule.pattern, root), None) is not None]
+
+
+class _Leaves:
+    """Makes the operands of cases."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+
+    def __call__(self, *shape, dtype=None, below=None):
+        node = input(f"x{below or ''}", shape, dtype or self.dtype)
+        return node
+
+
+def _from_pattern(pattern, leaves, shapes):
+    names = sorted({v.name for v in _variables(pattern)})
+    bound = {name: leaves(*shapes[i % 2]) for i, name in enumerate(names)}
+    if "c" in bound:  # a condition
+        bound["c"] = leaves(*shapes[names.index("c") % 2], dtype="bool")
+    try:
+        return _build(pattern, bound)
+    except (GraphcError, TypeError):
+        return None  # no such call for these shapes or dtypes
+
+
+def _variables(pattern):
+    if isinstance(pattern, Var):
+        yield pattern
+    elif isinstance(pattern, Pattern):
+        for part in pattern.operands:
+            yield from _variables(part)
+
+
+def _build(pattern, bound):
+    if isinstance(pattern, Var):
+        return bound[pattern.name]
+    if not isinstance(pattern, Pattern):
+        return pattern
+    if any(isinstance(value, Capture) for value in pattern.attributes.values()):
+        raise TypeError("attributes come from cases")
+    return pattern.op(*[_build(part, bound) for part in pattern.operands], **pattern.attributes)
+
+
+# ---------------------------------------------------------------- the check
+def check_rule(rule, rounds=ROUNDS):
+    """Raise Broken unless the rule holds on all its instances and fires on one of them at least. Returns how many fired."""
+    fired = 0
+    for root in instances(rule):
+        rules = RuleSet([rule]) if rule.name == "fold_constants" else RuleSet([rule, ALL["fold_constants"]])
+        result = simplify([root], rules)
+        if not any(one.rule is rule for one in result.applied):
+            continue
+        fired += 1
+        (new,) = result.roots
+        _require(new.type is root.type, rule, root, f"the type is {new.type}")
+        _require(_cheaper(root, new), rule, root, f"dearer: {_cost(root)} -> {_cost(new)}")
+        check_values(rule, root, new, rounds)
+    _require(fired, rule, None, "it fires on no instance; declare cases=")
+    return fired
+
+
+def check_values(rule, root, new, rounds=ROUNDS):
+    rng = np.random.default_rng(zlib.crc32(rule.name.encode()))
+    leaves = [node for node in toposort([root, new]) if node.op is None and not isinstance(node, Constant)]
+    local = all(node.op is None or node.op.pointwise for node in toposort([root]))
+    for i in range(rounds):
+        values = {leaf: sample(leaf, rng, i, local) for leaf in leaves}
+        plain, fast = trace(root, values), trace(new, values)
+        problem = _PROMISES[rule.safety](plain, fast, root, new, local)
+        given = "; ".join(f"{leaf!r} = {value!r}" for leaf, value in values.items())
+        _require(not problem, rule, root, f"{problem}\n  {given}\n  plain {plain[root]!r}\n  new   {fast[new]!r}")
+
+
+def _require(holds, rule, root, what):
+    if not holds:
+        raise Broken(f"{rule.name} ({rule.safety}) on {root!r}: {what}")
+
+
+def _cost(root):
+    nodes = [node for node in toposort([root]) if node.op is not None]
+    return sum(node.op.count_flops(node) for node in nodes), len(nodes)
+
+
+def _cheaper(root, new):
+    (flops, nodes), (new_flops, new_nodes) = _cost(root), _cost(new)
+    return new_flops <= flops or new_nodes < nodes
+
+
+# ---------------------------------------------------------------- values
+def sample(leaf, rng, i, local):
+    """Values of a leaf: special ones in some rounds, among them alone in others, and none in the rest."""
+    if leaf.dtype == "bool":
+        return rng.random(leaf.shape) < 0.5
+    if leaf.dtype.startswith(("int", "uint")):
+        info = np.iinfo(leaf.dtype)
+        return rng.choice(np.array([0, 1, 2, 3, -1 if info.min else 1, info.max, info.min, 7], leaf.dtype), leaf.shape)
+    normal = np.asarray(rng.normal(size=leaf.shape), leaf.dtype)
+    if i % 3 == 0:
+        return normal
+    special = np.asarray(rng.choice(specials(leaf.dtype, local), leaf.shape), leaf.dtype)
+    return special if i % 3 == 1 else np.asarray(np.where(rng.random(leaf.shape) < 0.3, special, normal), leaf.dtype)
+
+
+def specials(dtype, local):
+    info = np.finfo(dtype)
+    # In a sum the order decides which of the largest numbers overflow, so that they are only given to what works by element.
+    large = [info.max, -info.max, info.tiny, info.smallest_subnormal, -info.smallest_subnormal * 5] if local else [1e15, -1e15]
+    usual = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 1e-10, -1e-10, 30.0, -30.0, 1000.0, -1000.0, 1e30, 3.0]
+    return np.array([*usual, *large])
+
+
+def trace(root, values):
+    """The value of every node, each computed by itself, in plain order."""
+    known = dict(values)
+    for node in toposort([root]):
+        if node not in known:
+            known[node] = node.value if isinstance(node, Constant) else compute(node, [known[x] for x in node.inputs])
+    return known
+
+
+def _exact(plain, fast, root, new, local):
+    a, b = np.asarray(plain[root]), np.asarray(fast[new])
+    if a.dtype.kind != "f":
+        return "" if np.array_equal(a, b) else "other values"
+    same = (np.isnan(a) & np.isnan(b)) | ((a == b) & (np.signbit(a) == np.signbit(b)))
+    return "" if same.all() else "other bits"
+
+
+def _rounding(plain, fast, root, new, local):
+    a, b = np.asarray(plain[root]), np.asarray(fast[new])
+    if a.dtype.kind != "f":
+        return "" if np.array_equal(a, b) else "other values"
+    if not (np.array_equal(np.isnan(a), np.isnan(b)) and np.array_equal(a[np.isinf(a)], b[np.isinf(a)]) and not np.isinf(b[~np.isinf(a)]).any()):
+        return "another pattern of NaN and inf"
+    return _close(a, b, _scale(plain, fast, a, local))
+
+
+def _overflow(plain, fast, root, new, local):
+    a, b = np.asarray(plain[root]), np.asarray(fast[new])
+    if (np.isnan(b) & ~np.isnan(a)).any():
+        return "a NaN that was not there"
+    calm = _where(plain, a, local, lambda v: np.isfinite(v) & (np.abs(v) >= np.finfo(v.dtype).tiny))
+    if (np.isinf(b) & np.isfinite(a) & calm).any():
+        return "an overflow that was not there"
+    return _close(a[calm], b[calm], _scale(plain, fast, a, local)[calm])
+
+
+def _nan_unsafe(plain, fast, root, new, local):
+    a, b = np.asarray(plain[root]), np.asarray(fast[new])
+    calm = _where(plain, a, local, lambda v: np.isfinite(v) & ((v != 0) | (v is plain[root])))
+    if a.dtype.kind != "f":
+        return "" if np.array_equal(a[calm], b[calm]) else "other values"
+    return _close(a[calm], b[calm], _scale(plain, fast, a, local)[calm])
+
+
+_PROMISES = {"exact": _exact, "rounding": _rounding, "overflow": _overflow, "nan_unsafe": _nan_unsafe}
+
+
+def _where(values, like, local, calm):
+    """Where no value on the way is out of bounds: element by element if the graph is, else everywhere or nowhere."""
+    floats = [np.asarray(v) for v in values.values() if np.asarray(v).dtype.kind == "f"]
+    if local:
+        return np.logical_and.reduce([np.ones(like.shape, bool), *[np.broadcast_to(calm(v), like.shape) for v in floats]])
+    return np.full(like.shape, all(calm(v).all() for v in floats))
+
+
+def _scale(plain, fast, like, local):
+    """The largest finite magnitude on the way: a sum can only be as good as what it is a sum of."""
+    sizes = [np.where(np.isfinite(v), np.abs(v), 0) for v in map(np.asarray, itertools.chain(plain.values(), fast.values())) if v.dtype.kind == "f"]
+    if local:
+        return np.maximum.reduce([np.broadcast_to(s, like.shape) for s in sizes]) if sizes else np.zeros(like.shape)
+    return np.full(like.shape, max((s.max() for s in sizes if s.size), default=0))
+
+
+def _close(a, b, scale):
+    if a.dtype.kind != "f":
+        return "" if np.array_equal(a, b) else "other values"
+    info = np.finfo(a.dtype)
+    finite = np.isfinite(a)
+    off = np.abs(b[finite].astype("longdouble") - a[finite]) > 8 * (info.eps * scale[finite].astype("longdouble") + info.smallest_subnormal)
+    return "values that are more than a few ulp off" if off.any() else ""
