@@ -49,8 +49,8 @@ def spell(part: Any) -> str:
     if not isinstance(part, Pattern) or part.op is None:
         return repr(part)
     op = part.op
-    if not op.binds or op.text.startswith(op.name):
-        keywords = [f"{name}={value!r}" for name, value in part.attributes.items()]
+    if not op.binds or part.attributes or op.text.startswith(op.name):
+        keywords = [f"{name}={spell(value)}" for name, value in part.attributes.items()]
         return f"{op.name}({', '.join([*map(spell, part.operands), *keywords])})"
     text = op.text
     for name, operand in zip(op.operands, part.operands, strict=True):

@@ -44,14 +44,16 @@ def fold_constants(node: Tensor) -> Any:
 def _worth_it(node: Tensor, parts: list[Any]) -> bool:
     if not isinstance(node.size, int) or _has_names(node.attrs):
         return False
-    if node.size <= sum(part.size for part in parts):
-        return True
-    # A broadcast is a view of a small constant, and costs nothing as it is.
-    return node.size <= LARGEST and node.op is not ops.broadcast_to
+    if node.op is ops.broadcast_to:  # a view of a small constant, which costs nothing as it is
+        return node.size == parts[0].size
+    return node.size <= max(LARGEST, sum(part.size for part in parts))
 
 
 def _has_names(attrs: tuple[Any, ...]) -> bool:
-    return any(isinstance(a, Size) or (isinstance(a, tuple) and any(isinstance(s, Size) for s in a)) for a in attrs)
+    flat: list[Any] = []
+    for value in attrs:
+        flat.extend(value if isinstance(value, tuple) else (value,))  # pyright: ignore[reportUnknownArgumentType]
+    return any(isinstance(value, Size) for value in flat)
 
 
 def _finite(value: Any) -> bool:

@@ -20,7 +20,8 @@ _SAFETY: Final = {
 def derive(op: Op) -> Iterator[Rule]:
     """The rules that the laws of one op give."""
     for law in op.laws:
-        kind, number = law if isinstance(law, tuple) else (law, None)
+        kind: str
+        kind, number = law if isinstance(law, tuple) else (law, None)  # pyright: ignore[reportUnknownVariableType]
         if kind in ("unit", "right unit"):
             yield _rule(f"{op.name}_unit", op(x, number), lambda x: x, f"``{number}`` changes nothing under ``{op.name}``.")
         elif kind == "zero":
@@ -48,8 +49,11 @@ def _zeros(op: Op, number: Any) -> Iterator[Rule]:
     def whole(x: Tensor) -> Any:
         return None if dtypes.is_float(x.dtype) else number
 
+    def assumed(x: Tensor) -> Any:
+        return number
+
     yield Rule(f"{op.name}_zero_of_integers", pattern, "exact", whole, f"{sentence} for bool and whole numbers.", "laws")
-    yield Rule(f"{op.name}_zero", pattern, "nan_unsafe", lambda x: number, f"{sentence}, if ``x`` is finite.", "laws")
+    yield Rule(f"{op.name}_zero", pattern, "nan_unsafe", assumed, f"{sentence}, if ``x`` is finite.", "laws")
 
 
 LAWS: Final = RuleSet(found for op in table() for found in derive(op))

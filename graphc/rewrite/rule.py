@@ -24,7 +24,7 @@ Body: TypeAlias = Callable[..., Any]
 Head: TypeAlias = Op | type[Tensor]
 """What a node is: its op, or the class of a leaf."""
 Leaf: TypeAlias = Callable[..., Tensor]
-"""Makes an operand of a case: ``leaf(2, 3)`` is a float tensor, ``leaf(3, dtype="int32", below=4)`` holds indices."""
+"""Makes an operand of a case: ``leaf(2, 3)`` is a float tensor, in each float dtype in turn, ``leaf(3, dtype="int32")`` of this one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +130,7 @@ class RuleSet:
         """The rules that may fire at a node of ``op``."""
         found = self._index.get(op)
         if found is None:
-            found = tuple([one for one in self.rules if one.pattern.op is op or pattern.op is None])
+            found = tuple([one for one in self.rules if one.pattern.op is op or one.pattern.op is None])
             self._index[op] = found
         return found
 

@@ -50,23 +50,35 @@ def over_minus_one(x: Tensor) -> Tensor:
     return -x
 
 
+@rule((-x) * (-y), safety="exact")
+def negative_factors(x: Tensor, y: Tensor) -> Tensor:
+    """Two signs cancel in a product."""
+    return x * y
+
+
+@rule((-x) / (-y), safety="exact")
+def negative_both(x: Tensor, y: Tensor) -> Tensor:
+    """Two signs cancel in a quotient."""
+    return x / y
+
+
 # Signs move outwards and never inwards, so that they meet and cancel and no two rules undo each other.
 @rule((-x) * y, safety="exact")
-def negative_factor(x: Tensor, y: Tensor) -> Tensor:
-    """The sign of a factor is the sign of the product."""
-    return -(x * y)
+def negative_factor(node: Tensor, x: Tensor, y: Tensor) -> Tensor | None:
+    """The sign of a factor is the sign of the product, unless the factor is smaller."""
+    return -(x * y) if x.shape == node.shape else None
 
 
 @rule((-x) / y, safety="exact")
-def negative_dividend(x: Tensor, y: Tensor) -> Tensor:
-    """The sign of a dividend is the sign of the quotient."""
-    return -(x / y)
+def negative_dividend(node: Tensor, x: Tensor, y: Tensor) -> Tensor | None:
+    """The sign of a dividend is the sign of the quotient, unless the dividend is smaller."""
+    return -(x / y) if x.shape == node.shape else None
 
 
 @rule(x / (-y), safety="exact")
-def negative_divisor(x: Tensor, y: Tensor) -> Tensor:
-    """The sign of a divisor is the sign of the quotient."""
-    return -(x / y)
+def negative_divisor(node: Tensor, x: Tensor, y: Tensor) -> Tensor | None:
+    """The sign of a divisor is the sign of the quotient, unless the divisor is smaller."""
+    return -(x / y) if y.shape == node.shape else None
 
 
 @rule(square(-x), safety="exact")

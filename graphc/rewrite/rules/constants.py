@@ -30,7 +30,7 @@ def _tiny(dtype: np.dtype[Any]) -> float:
 
 def _joined(c1: Constant, c2: Constant, op: Any) -> Constant | None:
     """``op`` of two constants, if it has as many digits as they have and does not spread one over the other."""
-    if max(c1.size, c2.size) < np.broadcast(c1.value, c2.value).size:
+    if max(c1.value.size, c2.value.size) < np.broadcast(c1.value, c2.value).size:
         return None
     with np.errstate(all="ignore"):
         value = op(c1.value, c2.value)

@@ -36,7 +36,11 @@ def reshape_again(x: Tensor, shape: Shape) -> Tensor:
     return reshape(x, shape=shape)
 
 
-@rule(reshape(expand_dims(x), shape=shape), safety="exact", cases=(lambda leaf: reshape(expand_dims(leaf(2, 3), 1), (6,)), lambda leaf: reshape(expand_dims(leaf(0, 3), 0), (3, 0))))
+@rule(
+    reshape(expand_dims(x), shape=shape),
+    safety="exact",
+    cases=(lambda leaf: reshape(expand_dims(leaf(2, 3), 1), (6,)), lambda leaf: reshape(expand_dims(leaf(0, 3), 0), (3, 0))),
+)
 def reshape_of_expanded(x: Tensor, shape: Shape) -> Tensor:
     """A reshape has no use for axes of size 1 before it."""
     return reshape(x, shape=shape)
@@ -61,13 +65,21 @@ def expanded_by_nothing(x: Tensor) -> Tensor:
 
 
 # ---------------------------------------------------------------- transpose
-@rule(transpose(x, axes=axes), safety="exact", cases=(lambda leaf: transpose(leaf(2, 3), (0, 1)), lambda leaf: transpose(leaf(3)), lambda leaf: transpose(leaf())))
+@rule(
+    transpose(x, axes=axes),
+    safety="exact",
+    cases=(lambda leaf: transpose(leaf(2, 3), (0, 1)), lambda leaf: transpose(leaf(3)), lambda leaf: transpose(leaf())),
+)
 def transpose_of_nothing(x: Tensor, axes: tuple[int, ...]) -> Tensor | None:
     """A permutation that leaves every axis where it is."""
     return x if axes == tuple(range(x.ndim)) else None
 
 
-@rule(transpose(transpose(x, axes=attr("first")), axes=axes), safety="exact", cases=(lambda leaf: transpose(transpose(leaf(2, 3, 4), (1, 2, 0)), (0, 2, 1)), lambda leaf: leaf(2, 3).T.T))
+@rule(
+    transpose(transpose(x, axes=attr("first")), axes=axes),
+    safety="exact",
+    cases=(lambda leaf: transpose(transpose(leaf(2, 3, 4), (1, 2, 0)), (0, 2, 1)), lambda leaf: leaf(2, 3).T.T),
+)
 def transpose_again(x: Tensor, first: tuple[int, ...], axes: tuple[int, ...]) -> Tensor:
     """Two permutations are one."""
     return transpose(x, axes=tuple([first[i] for i in axes]))
@@ -92,7 +104,9 @@ def broadcast_to_itself(x: Tensor, shape: Shape) -> Tensor | None:
     return x if x.shape == shape else None
 
 
-@rule(broadcast_to(broadcast_to(x), shape=shape), safety="exact", cases=(lambda leaf: broadcast_to(broadcast_to(leaf(3), (2, 3)), (4, 2, 3)),))
+@rule(
+    broadcast_to(broadcast_to(x), shape=shape), safety="exact", cases=(lambda leaf: broadcast_to(broadcast_to(leaf(3), (2, 3)), (4, 2, 3)),)
+)
 def broadcast_again(x: Tensor, shape: Shape) -> Tensor:
     """The last of two broadcasts decides."""
     return broadcast_to(x, shape=shape)
@@ -114,7 +128,16 @@ def _only_leads(x: Tensor, wider: Tensor) -> bool:
     return wider.shape == (1,) * (wider.ndim - x.ndim) + x.shape
 
 
-@rule(node, safety="rounding", reads=(broadcast_to,), cases=(lambda leaf: exp(broadcast_to(leaf(3), (2, 3))), lambda leaf: leaf(2, 3) * broadcast_to(leaf(1), (2, 3)), lambda leaf: broadcast_to(leaf(3), (0, 3)) + leaf()))
+@rule(
+    node,
+    safety="rounding",
+    reads=(broadcast_to,),
+    cases=(
+        lambda leaf: exp(broadcast_to(leaf(3), (2, 3))),
+        lambda leaf: leaf(2, 3) * broadcast_to(leaf(1), (2, 3)),
+        lambda leaf: broadcast_to(leaf(3), (0, 3)) + leaf(),
+    ),
+)
 def broadcast_outwards(node: Tensor) -> Tensor | None:
     """What is done element by element is done before a broadcast, or broadcasts by itself."""
     op = node.op
@@ -160,13 +183,26 @@ def keeps_every_value(old: str, new: str) -> bool:
 
 
 # ---------------------------------------------------------------- sums
-@rule(sum(x, axis=axis), safety="rounding", cases=(lambda leaf: sum(leaf(2, 1), axis=1), lambda leaf: sum(leaf(2, 1), axis=-1, keepdims=True), lambda leaf: sum(leaf(2, 3), axis=()), lambda leaf: sum(leaf())))
+@rule(
+    sum(x, axis=axis),
+    safety="rounding",
+    cases=(
+        lambda leaf: sum(leaf(2, 1), axis=1),
+        lambda leaf: sum(leaf(2, 1), axis=-1, keepdims=True),
+        lambda leaf: sum(leaf(2, 3), axis=()),
+        lambda leaf: sum(leaf()),
+    ),
+)
 def sum_of_one(node: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor | None:
     """A sum over axes of size 1, or over none, adds nothing up."""
     return reshape(x, shape=node.shape) if all(x.shape[i] == 1 for i in axis) else None
 
 
-@rule(sum(-x, axis=axis, keepdims=attr("keepdims")), safety="rounding", cases=(lambda leaf: sum(-leaf(2, 3)), lambda leaf: sum(-leaf(2, 3), axis=0, keepdims=True), lambda leaf: sum(-leaf(0, 3), axis=0)))
+@rule(
+    sum(-x, axis=axis, keepdims=attr("keepdims")),
+    safety="rounding",
+    cases=(lambda leaf: sum(-leaf(2, 3)), lambda leaf: sum(-leaf(2, 3), axis=0, keepdims=True), lambda leaf: sum(-leaf(0, 3), axis=0)),
+)
 def sum_of_negative(x: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor:
     """The sign is changed once, after the sum."""
     return -sum(x, axis=axis, keepdims=keepdims)
@@ -191,7 +227,11 @@ def sum_again(x: Tensor, first: tuple[int, ...], axis: tuple[int, ...], keepdims
 @rule(
     sum(transpose(x, axes=axes), axis=axis, keepdims=False),
     safety="rounding",
-    cases=(lambda leaf: sum(leaf(2, 3).T), lambda leaf: sum(transpose(leaf(2, 3, 4), (1, 0, 2)), axis=0), lambda leaf: sum(transpose(leaf(2, 3, 4), (2, 0, 1)), axis=0)),
+    cases=(
+        lambda leaf: sum(leaf(2, 3).T),
+        lambda leaf: sum(transpose(leaf(2, 3, 4), (1, 0, 2)), axis=0),
+        lambda leaf: sum(transpose(leaf(2, 3, 4), (2, 0, 1)), axis=0),
+    ),
 )
 def sum_of_transpose(x: Tensor, axes: tuple[int, ...], axis: tuple[int, ...]) -> Tensor | None:
     """A sum has no use for a permutation, if the axes that are left keep their order."""
@@ -199,7 +239,15 @@ def sum_of_transpose(x: Tensor, axes: tuple[int, ...], axis: tuple[int, ...]) ->
     return sum(x, axis=tuple([axes[i] for i in axis])) if left == sorted(left) else None
 
 
-@rule(sum(broadcast_to(x), axis=axis), safety="rounding", cases=(lambda leaf: sum(broadcast_to(leaf(3), (2, 3)), axis=0), lambda leaf: sum(broadcast_to(leaf(), (2, 3))), lambda leaf: sum(broadcast_to(leaf(2, 1), (2, 3)), axis=1, keepdims=True)))
+@rule(
+    sum(broadcast_to(x), axis=axis),
+    safety="rounding",
+    cases=(
+        lambda leaf: sum(broadcast_to(leaf(3), (2, 3)), axis=0),
+        lambda leaf: sum(broadcast_to(leaf(), (2, 3))),
+        lambda leaf: sum(broadcast_to(leaf(2, 1), (2, 3)), axis=1, keepdims=True),
+    ),
+)
 def sum_of_broadcast(node: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor | None:
     """A sum over copies is a multiple; their number has to be known, since 0 times inf is not the sum of nothing."""
     wide = node.inputs[0]
@@ -221,7 +269,11 @@ def _product(counts: list[Dim]) -> int | None:
 
 
 # ---------------------------------------------------------------- parts
-@rule(getitem(x, index=attr("index")), safety="exact", cases=(lambda leaf: leaf(2, 3)[:], lambda leaf: leaf(2, 3)[0:, ...], lambda leaf: leaf(2, 3)[:2, :5]))
+@rule(
+    getitem(x, index=attr("index")),
+    safety="exact",
+    cases=(lambda leaf: leaf(2, 3)[:], lambda leaf: leaf(2, 3)[0:, ...], lambda leaf: leaf(2, 3)[:2, :5]),
+)
 def index_of_everything(x: Tensor, index: Index) -> Tensor | None:
     """Slices that take every item in order."""
     whole = [isinstance(item, Span) and _takes_all(item, size) for item, size in zip(index.items, x.shape, strict=False)]
@@ -233,19 +285,31 @@ def _takes_all(item: Span, size: Dim) -> bool:
     return item.start in (None, 0) and item.step in (None, 1) and to_the_end
 
 
-@rule(narrow(x, start=0, length=attr("length"), axis=axis), safety="exact", cases=(lambda leaf: narrow(leaf(2, 3), axis=1, start=0, length=3),))
+@rule(
+    narrow(x, start=0, length=attr("length"), axis=axis),
+    safety="exact",
+    cases=(lambda leaf: narrow(leaf(2, 3), axis=1, start=0, length=3),),
+)
 def narrow_to_everything(x: Tensor, axis: int, length: Dim) -> Tensor | None:
     """A part that is the whole."""
     return x if x.shape[axis] == length else None
 
 
-@rule(narrow(narrow(x, axis=axis, start=attr("first")), axis=axis, start=attr("start"), length=attr("length")), safety="exact", cases=(lambda leaf: narrow(narrow(leaf(2, 5), axis=1, start=1, length=4), axis=1, start=2, length=1),))
+@rule(
+    narrow(narrow(x, axis=axis, start=attr("first")), axis=axis, start=attr("start"), length=attr("length")),
+    safety="exact",
+    cases=(lambda leaf: narrow(narrow(leaf(2, 5), axis=1, start=1, length=4), axis=1, start=2, length=1),),
+)
 def narrow_again(x: Tensor, axis: int, first: Dim, start: Dim, length: Dim) -> Tensor:
     """A part of a part is a part."""
     return narrow(x, axis=axis, start=start + first, length=length)
 
 
-@rule(narrow(widen(x, axis=axis, start=attr("start")), axis=axis, start=attr("start"), length=attr("length")), safety="exact", cases=(lambda leaf: narrow(widen(leaf(2, 3), axis=1, start=1, total=5), axis=1, start=1, length=3),))
+@rule(
+    narrow(widen(x, axis=axis, start=attr("start")), axis=axis, start=attr("start"), length=attr("length")),
+    safety="exact",
+    cases=(lambda leaf: narrow(widen(leaf(2, 3), axis=1, start=1, total=5), axis=1, start=1, length=3),),
+)
 def narrow_of_widened(x: Tensor, axis: int, start: Dim, length: Dim) -> Tensor | None:
     """What was put between zeros comes back."""
     return x if x.shape[axis] == length else None
@@ -257,7 +321,14 @@ def concatenate_one(x: Tensor) -> Tensor:
     return x
 
 
-@rule(narrow(x, axis=axis, start=attr("start"), length=attr("length")), safety="exact", cases=(lambda leaf: narrow(concatenate([leaf(2, 3), leaf(2, 1)], axis=1), axis=1, start=3, length=1), lambda leaf: narrow(concatenate([leaf(2), leaf(3), leaf(1)]), axis=0, start=2, length=3)))
+@rule(
+    narrow(x, axis=axis, start=attr("start"), length=attr("length")),
+    safety="exact",
+    cases=(
+        lambda leaf: narrow(concatenate([leaf(2, 3), leaf(2, 1)], axis=1), axis=1, start=3, length=1),
+        lambda leaf: narrow(concatenate([leaf(2), leaf(3), leaf(1)]), axis=0, start=2, length=3),
+    ),
+)
 def narrow_of_concatenated(x: Tensor, axis: int, start: Dim, length: Dim) -> Tensor | None:
     """A part of what was joined along the same axis is one of the tensors that were joined."""
     if x.op is not concatenate or x.attributes["axis"] != axis:
