@@ -1,6 +1,7 @@
 """The book's network on MNIST, written out: ``python examples/mlp_mnist.py [folder with MNIST's files]``.
 
-784 pixels, 512 units with relu, 10 classes with softmax, RMSprop, batches of 128, 5 epochs: test accuracy 0.98. ``graphc train mnist`` does the same.
+784 pixels, 512 units with relu, 10 classes with softmax, RMSprop, batches of 128, 5 epochs: test accuracy 0.98.
+``graphc train mnist`` does the same.
 """
 
 import sys

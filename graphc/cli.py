@@ -58,7 +58,13 @@ _TRAIN = (
 def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_train, usage_error=parser.error)
     add = parser.add_argument
-    add("dataset", nargs="?", type=_dataset, default="mnist", help="mnist (which is fetched where it is not at hand) or digits (scikit-learn's)")
+    add(
+        "dataset",
+        nargs="?",
+        type=_dataset,
+        default="mnist",
+        help="mnist, fetched if it is not at hand, or digits, scikit-learn's (%(default)s)",
+    )
     add("--dataset", dest="instead", type=_dataset, metavar="NAME", help="the same as an option, which wins")
     add("--epochs", type=_at_least(1), default=5, metavar="N", help="how often to go through the training set (%(default)s)")
     add("--batch-size", type=_at_least(1), default=128, metavar="N", help="images a step (%(default)s)")
@@ -82,7 +88,8 @@ def _dataset(name: str) -> str:
     if name in DATASETS:
         return name
     near = difflib.get_close_matches(name.lower(), DATASETS, 1)
-    raise argparse.ArgumentTypeError(f"there is no data set {name!r}" + (f"; is {near[0]!r} meant?" if near else "") + f" (fits: {', '.join(DATASETS)})")
+    guess = f"; is {near[0]!r} meant?" if near else ""
+    raise argparse.ArgumentTypeError(f"there is no data set {name!r}{guess} (fits: {', '.join(DATASETS)})")
 
 
 def _at_least(least: int) -> Callable[[str], int]:

@@ -111,7 +111,10 @@ class Function:
         found: dict[str, tuple[int, Input]] = {}
         for array, x in zip(arrays, self.inputs, strict=True):
             _bind_shape(array.shape, x, found)
-        return tuple([found[name][0] for name in self._program.source.sizes])
+        known = {name: size for name, (size, _) in found.items()}
+        for array, x in zip(arrays, self.inputs, strict=True):
+            _check_formulas(array.shape, x, known)
+        return tuple([known[name] for name in self._program.source.sizes])
 
     def __repr__(self) -> str:
         return f"<graphc function of ({', '.join(str(x.label) for x in self.inputs)}) on {self.report.backend}>"
@@ -150,7 +153,9 @@ def _bind_shape(shape: tuple[int, ...], x: Input, found: dict[str, tuple[int, In
             if declared != given:
                 raise ShapeError(f"the value of {x.label} has shape {shape}", given=[describe(x)], fits=f"{x.type}")
             continue
-        name = str(declared)
+        name = sizes.name_of(declared)
+        if name is None:
+            continue  # a formula of names: _check_formulas
         known, first = found.setdefault(name, (given, x))
         if known != given:
             raise ShapeError(
@@ -158,6 +163,18 @@ def _bind_shape(shape: tuple[int, ...], x: Input, found: dict[str, tuple[int, In
                 given=[f"{known}: {describe(first)}", f"{given}: {describe(x)}"],
                 fits="values that agree on every named size",
             )
+
+
+def _check_formulas(shape: tuple[int, ...], x: Input, known: Mapping[str, int]) -> None:
+    """Compare the sizes that are formulas of named sizes, such as ``n + 1``, with the values' own."""
+    for declared, given in zip(x.shape, shape, strict=True):
+        if isinstance(declared, int) or sizes.name_of(declared) is not None:
+            continue
+        missing = sorted(sizes.names(declared) - set(known))
+        if missing:
+            raise ShapeError(f"the size {missing[0]!r} is no input's own size", given=[describe(x)], fits=f"an input with an axis of {missing[0]!r}")
+        if sizes.bind(declared, known) != given:
+            raise ShapeError(f"the value of {x.label} has shape {shape}", given=[describe(x)], fits=f"{declared} = {sizes.bind(declared, known)}")
 
 
 def compile(

@@ -99,8 +99,20 @@ def accumulator(dtype: DType) -> DType:
 
 
 def averaging(dtype: DType) -> DType:
-    """The dtype of a mean: a float itself, float64 for the others."""
+    """The dtype of a mean and of a quotient: a float itself, float64 for the others."""
     return dtype if is_float(dtype) else "float64"
+
+
+def counting(dtype: DType) -> DType:
+    """The dtype in which NumPy computes powers and remainders: that of the operands, but int8 for truth values."""
+    return "int8" if dtype == "bool" else dtype
+
+
+def numeric(dtype: DType) -> DType:
+    """The dtype itself; truth values, which are no numbers, raise :class:`DTypeError`."""
+    if dtype == "bool":
+        raise DTypeError("truth values are not numbers", fits="an integer or float dtype; gc.logical_not and its like for truth values")
+    return dtype
 
 
 def weak(value: bool | int | float, dtype: DType) -> DType:

@@ -15,6 +15,8 @@ from graphc.core.errors import ShapeError
 
 Dim: TypeAlias = Union[int, "Size"]
 Shape: TypeAlias = tuple[Dim, ...]
+RESERVED: Final = frozenset({"np", "jax", "jnp", "bfloat16", "len", "range", "float", "slice", "make", "step", "checks"})
+"""Names that mean something else where the emitted source uses sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,8 @@ def _product(monomial: Monomial, count: int) -> str:
 
 def named(name: str) -> Size:
     """The size called ``name``, which has to be a Python identifier, since the emitted source uses it as one."""
-    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
-        raise ShapeError(f"{name!r} cannot name a size", fits="an identifier such as 'batch' or 'n'")
+    if not name.isidentifier() or not name.isascii() or keyword.iskeyword(name) or name.startswith("_") or name in RESERVED:
+        raise ShapeError(f"{name!r} cannot name a size", fits="an identifier such as 'batch' or 'n', which the emitted source does not use itself")
     return Size({(name,): 1})
 
 
@@ -186,6 +188,15 @@ def names(size: Dim) -> set[str]:
         for atom in monomial:
             found |= {atom} if isinstance(atom, str) else names(atom.length)
     return found if isinstance(size, Size) else set()
+
+
+def name_of(size: Dim) -> str | None:
+    """The name, where the size is a name alone and no formula."""
+    if isinstance(size, Size) and len(size.terms) == 1:
+        (monomial, count), *_ = size.terms
+        if count == 1 and len(monomial) == 1 and isinstance(monomial[0], str):
+            return monomial[0]
+    return None
 
 
 def bind(size: Dim, sizes: Mapping[str, int]) -> int:

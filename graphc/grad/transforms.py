@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, overload
 
 from graphc import ops
 from graphc.core import Tensor, as_tensor, describe, dtypes, toposort
@@ -30,18 +30,23 @@ def grad(y: Tensor, xs: Any, *, disconnected: Disconnected = "raise", kinks: Kin
     Raises:
         GradientError: ``y`` is not a scalar, or does not depend on an x. DTypeError: a tensor that is no float.
     """
+    return vjp(_scalar(y), xs, _one(y), disconnected=disconnected, kinks=kinks)
+
+
+def _scalar(y: Tensor) -> Tensor:
     if y.shape != ():
         raise GradientError(
             f"grad(y, xs): y is not a scalar but {y.type}",
             given=[f"y: {describe(y)}"],
             fits="gc.sum(y) or gc.mean(y); gc.vjp(y, xs, cotangent) for a weighted sum of its elements; gc.jacobian(y, x) for all of them",
         )
-    return vjp(y, xs, _one(y), disconnected=disconnected, kinks=kinks)
+    return y
 
 
 def value_and_grad(y: Tensor, xs: Any, *, disconnected: Disconnected = "raise", kinks: Kinks = "zero") -> tuple[Tensor, Any]:
     """``(y, grad(y, xs))``."""
-    return y, grad(y, cast("Any", xs), disconnected=disconnected, kinks=kinks)
+    gradients: Any = vjp(_scalar(y), xs, _one(y), disconnected=disconnected, kinks=kinks)
+    return y, gradients
 
 
 def vjp(y: Tensor, xs: Any, cotangent: Any, *, disconnected: Disconnected = "raise", kinks: Kinks = "zero") -> Any:

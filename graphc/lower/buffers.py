@@ -83,8 +83,22 @@ def _direct_updates(schedule: Schedule, plan: Plan) -> None:
     for variable, value in schedule.updates.items():
         if value not in position or not _takes_buffer(value) or readers.get(value, 0) or values.count(value) > 1:
             continue
-        if value.type is variable.type and plan.last_use.get(variable, -1) <= position[value]:
+        last = plan.last_use.get(variable, -1)
+        if value.type is variable.type and (last < position[value] or (last == position[value] and _may_write_over(value, variable, plan))):
             plan.direct[value] = variable
+
+
+def _may_write_over(node: Tensor, x: Tensor, plan: Plan) -> bool:
+    """Whether a step may write its result over its operand ``x``: element by element, and no other operand may be a view of x.
+
+    NumPy copies operands that overlap the result of one call; what several calls write, it cannot know.
+    """
+    op = node.op
+    assert op is not None
+    if not op.pointwise:
+        return False
+    allowed = op.operands if op.inplace is None else op.inplace
+    return all(a is x and name in allowed for name, a in zip(op.operands, node.inputs, strict=True) if plan.root[a] is plan.root[x])
 
 
 def _reader_counts(schedule: Schedule) -> dict[Tensor, int]:
@@ -122,12 +136,7 @@ def _settle(node: Tensor, step: int, plan: Plan, pool: dict[tuple[str, Shape], l
 
 
 def _operand_to_take(node: Tensor, step: int, plan: Plan) -> Tensor | None:
-    op = node.op
-    assert op is not None
-    if not op.pointwise:
-        return None
-    allowed = op.operands if op.inplace is None else op.inplace
-    for name, x in zip(op.operands, node.inputs, strict=True):
-        if name in allowed and x in plan.place and x.type is node.type and plan.last_use[x] == step:
+    for x in node.inputs:
+        if x in plan.place and x.type is node.type and plan.last_use[x] == step and _may_write_over(node, x, plan):
             return x
     return None

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from graphc.core import Tensor, sizes
+from graphc.core.errors import ShapeError
 from graphc.core.expr import Constant
 from graphc.lower.buffers import Plan
 from graphc.lower.names import Names
@@ -50,6 +51,9 @@ class _Writer:
         self.dtype = numpy_dtype_source if target == "numpy" else jax_dtype_source
         self.sizes = size_names(schedule)
         functions = [node.op.name for node in (*schedule.hoisted, *schedule.steps) if node.op is not None and node.op.helper]
+        clash = sorted({*functions} & {*self.sizes})
+        if clash:
+            raise ShapeError(f"a size is called {clash[0]!r}, like a function of the emitted source", fits="another name")
         self.names = Names([*self.sizes, *functions])
         self.name: dict[Tensor, str] = {}
         self.big = tuple([c for c in schedule.constants if c.shape])

@@ -6,6 +6,7 @@ gave, strings are quoted, and everything else is a number, a dtype or a size.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -63,7 +64,7 @@ def attribute(value: Any, name: str, dtype: Callable[[str], str]) -> str:
 
 def number(value: float) -> str:
     """A float as source, also where it has no literal."""
-    return repr(value) if value - value == 0 else f"float({str(value)!r})"
+    return repr(value) if math.isfinite(value) else f"float({str(value)!r})"
 
 
 def helpers(ops: Sequence[Op]) -> str:
@@ -89,4 +90,4 @@ def literal(value: Any, dtype: str, dtype_source: str) -> str:
     if not dtypes.is_float(dtype):
         return f"{dtype_source}({int(value)})"
     short = str(value)
-    return f"{dtype_source}({short})" if value - value == 0 else f"{dtype_source}({short!r})"
+    return f"{dtype_source}({short})" if math.isfinite(float(value)) else f"{dtype_source}({short!r})"

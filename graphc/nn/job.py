@@ -28,7 +28,7 @@ class JobError(gc.errors.GraphcError):
     """A job that cannot begin as it was asked for."""
 
 
-class InterruptedJob(KeyboardInterrupt):  # noqa: N818  # it is no error: Ctrl-C is a wish
+class InterruptedJob(KeyboardInterrupt):
     """Ctrl-C in a job; the text says what was kept."""
 
 
@@ -50,7 +50,11 @@ class Job:
         return (self.dataset, self.epochs, self.batch_size) == ("mnist", 5, 128)
 
 
-def run(job: Job, say: Say = print) -> None:
+def _say(text: str) -> None:
+    print(text, flush=True)  # a log file has it in step with the progress
+
+
+def run(job: Job, say: Say = _say) -> None:
     """Do the job; ``say`` gets the lines for the user. Progress goes to standard error.
 
     The weights are saved after every epoch. Raises :class:`JobError` where ``out`` is no place to write, the errors of loading,
@@ -132,7 +136,8 @@ def _draw(network: Classifier, path: Path) -> None:
         try:
             picture.save(path)
         except OSError as error:
-            raise JobError(f"the picture cannot be saved to {path}", given=[error.strerror or str(error)], fits="free space there") from error
+            given = [error.strerror or str(error)]
+            raise JobError(f"the picture cannot be saved to {path}", given=given, fits="free space there") from error
     for warning in caught:
         print(f"note: {warning.message}", file=sys.stderr)
 

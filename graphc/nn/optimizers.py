@@ -95,7 +95,6 @@ def _checked(gradients: Mapping[Variable, Tensor]) -> list[tuple[Variable, Tenso
         if not isinstance(weight, Variable):  # pyright: ignore[reportUnnecessaryIsInstance]  # not every caller runs a type checker
             raise ArgumentError(f"updates: {weight!r} is no variable", fits="{variable: gradient} with variables made by gc.variable")
         if gradient.shape != weight.shape:
-            raise ShapeError(
-                f"updates: the gradient for {weight.label} has another shape", given=[describe(weight), describe(gradient)], fits=str(weight.type)
-            )
+            given = [describe(weight), describe(gradient)]
+            raise ShapeError(f"updates: the gradient for {weight.label} has another shape", given=given, fits=str(weight.type))
     return list(gradients.items())

@@ -60,7 +60,7 @@ def _named(variables: Iterable[Variable]) -> dict[str, Variable]:
         name = variable.label
         if not name or name in named:
             problem = f"two variables are named {name!r}" if name else "a variable has no name"
-            raise WeightsError(f"weights: {problem}", given=[describe(variable)], fits='gc.variable(value, name="...") with a name for each')
+            raise WeightsError(f"weights: {problem}", given=[describe(variable)], fits='gc.variable(value, name="...") for each')
         named[name] = variable
     return named
 
@@ -89,7 +89,8 @@ def _read(path: Path) -> dict[str, Array]:
     try:
         return load(path.read_bytes())
     except OSError as error:
-        raise WeightsError(f"no weights can be read from {path}", given=[error.strerror or str(error)], fits="a file made by save_weights") from error
+        given = [error.strerror or str(error)]
+        raise WeightsError(f"no weights can be read from {path}", given=given, fits="a file made by save_weights") from error
     except SafetensorError as error:
         raise WeightsError(f"{path} is no whole safetensors file", given=[str(error)], fits="a file made by save_weights") from error
 

@@ -1,13 +1,17 @@
 """The operations, each declared once. ``docs/adding.md`` shows what one more costs."""
 
-from graphc.ops.index import add_at, getitem, one_hot, pick, place, take
+from graphc.ops.index import add_at as add_at
+from graphc.ops.index import getitem as getitem
+from graphc.ops.index import one_hot, take
+from graphc.ops.index import pick as pick
+from graphc.ops.index import place as place
 from graphc.ops.loss import (
     binary_crossentropy,
     categorical_crossentropy,
-    softmax_crossentropy,
     sparse_categorical_crossentropy,
-    sparse_softmax_crossentropy,
 )
+from graphc.ops.loss import softmax_crossentropy as softmax_crossentropy
+from graphc.ops.loss import sparse_softmax_crossentropy as sparse_softmax_crossentropy
 from graphc.ops.pointwise import (
     abs,
     acos,
@@ -31,6 +35,7 @@ from graphc.ops.pointwise import (
     greater,
     greater_equal,
     hard_sigmoid,
+    hypot,
     isfinite,
     isinf,
     isnan,
@@ -77,30 +82,31 @@ from graphc.ops.pointwise import (
     xlogy,
 )
 from graphc.ops.product import dot, matmul
-from graphc.ops.reduce import all, any, argmax, argmin, log_softmax, logsumexp, max, mean, min, softmax, sum, sum_to, var
+from graphc.ops.reduce import all, any, argmax, argmin, log_softmax, logsumexp, max, mean, min, softmax, sum, var
+from graphc.ops.reduce import sum_to as sum_to
 from graphc.ops.shape import (
     broadcast_to,
     concatenate,
     expand_dims,
     full,
-    narrow,
-    number,
     ones,
     ones_like,
     reshape,
     squeeze,
     stack,
     transpose,
-    widen,
     zeros,
     zeros_like,
 )
+from graphc.ops.shape import narrow as narrow
+from graphc.ops.shape import number as number
+from graphc.ops.shape import widen as widen
 
+# What users see as gc.<name>; the others are the adjoints and wholes that these are made of.
 __all__ = [
     "abs",
     "acos",
     "add",
-    "add_at",
     "all",
     "any",
     "argmax",
@@ -128,10 +134,10 @@ __all__ = [
     "floor",
     "floor_divide",
     "full",
-    "getitem",
     "greater",
     "greater_equal",
     "hard_sigmoid",
+    "hypot",
     "isfinite",
     "isinf",
     "isnan",
@@ -158,15 +164,11 @@ __all__ = [
     "mish",
     "mod",
     "multiply",
-    "narrow",
     "negative",
     "not_equal",
-    "number",
     "one_hot",
     "ones",
     "ones_like",
-    "pick",
-    "place",
     "power",
     "reciprocal",
     "relu",
@@ -180,11 +182,9 @@ __all__ = [
     "sin",
     "sinh",
     "softmax",
-    "softmax_crossentropy",
     "softplus",
     "softsign",
     "sparse_categorical_crossentropy",
-    "sparse_softmax_crossentropy",
     "sqrt",
     "square",
     "squeeze",
@@ -192,7 +192,6 @@ __all__ = [
     "stop_gradient",
     "subtract",
     "sum",
-    "sum_to",
     "take",
     "tan",
     "tanh",
@@ -200,7 +199,6 @@ __all__ = [
     "trunc",
     "var",
     "where",
-    "widen",
     "xlogy",
     "zeros",
     "zeros_like",

@@ -195,8 +195,11 @@ def add_at(x, indices, axis, length):
         case((2, 2, 2), (2, 2), integers={"indices": 3}, axis=1, length=3),
     ),
 )
-def add_at(x: TensorType, indices: TensorType, *, axis: Axis, length: Dim) -> TensorType:
-    """Items added up at these indices of an axis of ``length``, zeros elsewhere: the adjoint of ``take``."""
+def add_at(x: TensorType, indices: TensorType, *, axis: int, length: Dim) -> TensorType:
+    """Items added up at these indices of an axis of ``length``, zeros elsewhere: the adjoint of ``take``.
+
+    ``axis`` is an axis of the result, counted from the front.
+    """
     _require_integers(indices)
     return x.with_shape(_scattered(x, indices, axis, length))
 

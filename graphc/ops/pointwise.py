@@ -15,6 +15,7 @@ from typing import Any
 
 from graphc.core import Op, Tensor, case, dtypes, register, sizes
 from graphc.core.attributes import DTypeName
+from graphc.core.errors import DTypeError
 from graphc.core.expr import Constant
 from graphc.core.op import Partial, as_dtype
 from graphc.core.types import TensorType
@@ -84,7 +85,15 @@ add = binary(
     laws=("commutative", "associative", ("unit", 0)),
 )
 subtract = binary(
-    "subtract", "Difference of two tensors.", d=(1, -1), text="$a - $b", tex="$a - $b", binds=3, sympy="a - b", laws=(("right unit", 0),)
+    "subtract",
+    "Difference of two tensors.",
+    d=(1, -1),
+    compute=dtypes.numeric,
+    text="$a - $b",
+    tex="$a - $b",
+    binds=3,
+    sympy="a - b",
+    laws=(("right unit", 0),),
 )
 multiply = binary(
     "multiply",
@@ -100,7 +109,7 @@ divide = binary(
     "divide",
     "Quotient; integers are divided as floats.",
     d=(lambda y, a, b: reciprocal(b), lambda y, a, b: -y / b),
-    compute=dtypes.floating,
+    compute=dtypes.averaging,
     text="$a / $b",
     tex=r"\frac{$a}{$b}",
     binds=2,
@@ -108,11 +117,11 @@ divide = binary(
     domain=((-3.0, 3.0), (0.3, 3.0)),
     laws=(("right unit", 1),),
 )
-negative = unary("negative", "``-x``.", d=-1, compute=None, text="-$x", tex="-$x", binds=2, sympy="-x", linear=("x",), laws=("involution",))
+negative = unary("negative", "``-x``.", d=-1, compute=dtypes.numeric, text="-$x", tex="-$x", binds=2, sympy="-x", linear=("x",), laws=("involution",))
 reciprocal = unary(
     "reciprocal", "``1 / x``.", d=lambda y, x: -square(y), domain=((0.3, 3.0),), text="1 / $x", tex=r"\frac{1}{$x}", binds=2, sympy="1 / x"
 )
-square = unary("square", "``x * x``.", d=lambda y, x: 2 * x, compute=None, text="$x²", tex="$x^2", binds=1, sympy="x**2")
+square = unary("square", "``x * x``.", d=lambda y, x: 2 * x, compute=dtypes.counting, text="$x²", tex="$x^2", binds=1, sympy="x**2")
 sqrt = unary("sqrt", "Square root.", d=lambda y, x: 0.5 / y, domain=((0.1, 4.0),), text="√$x", tex=r"\sqrt{$x}", binds=1, sympy="sqrt(x)")
 rsqrt = unary(
     "rsqrt",
@@ -142,7 +151,7 @@ sign = unary(
     "sign",
     "-1, 0 or 1; NaN of NaN.",
     d=0,
-    compute=None,
+    compute=dtypes.numeric,
     sympy="sign(x)",
     laws=("idempotent",),
     zero_gradient="sign is flat between its steps",
@@ -170,6 +179,7 @@ power = binary(
     "power",
     "``a`` to the power ``b``.",
     d=(_power_base, _power_exponent),
+    compute=dtypes.counting,
     domain=((0.3, 3.0), (-2.0, 2.0)),
     text="$a^$b",
     tex="$a^{$b}",
@@ -181,7 +191,8 @@ power = binary(
 mod = binary(
     "mod",
     "Remainder with the sign of ``b``, as Python has it.",
-    d=(1, lambda y, a, b: -floor(a / b)),
+    d=(1, lambda y, a, b: -floor_divide(a, b)),
+    compute=dtypes.counting,
     domain=((0.2, 0.9), (1.0, 3.0)),
     ulps=8,
 )
@@ -189,6 +200,7 @@ floor_divide = binary(
     "floor_divide",
     "Quotient rounded down.",
     d=(0, 0),
+    compute=dtypes.counting,
     domain=((1.2, 1.8), (0.95, 1.05)),
     zero_gradient="rounding is flat between its steps",
 )
@@ -243,6 +255,11 @@ logaddexp = binary(
     sympy="log(exp(a) + exp(b))",
     laws=("commutative", "associative"),
 )
+hypot = binary(
+    "hypot", "``sqrt(a * a + b * b)`` without overflow; its gradient at the origin is 0.", compute=dtypes.floating,
+    d=(lambda y, a, b: _leg(y, a), lambda y, a, b: _leg(y, b)), sympy="sqrt(a**2 + b**2)", laws=("commutative",),
+    kinks=lambda a, b: logical_and(equal(a, 0), equal(b, 0)), kink_note="0 at the origin", tex=r"\sqrt{$a^2 + $b^2}"
+)  # fmt: skip
 xlogy = binary(
     "xlogy",
     "``a * log(b)``, and 0 where ``a`` is 0.",
@@ -254,6 +271,10 @@ xlogy = binary(
     domain=((-3.0, 3.0), (0.2, 3.0)),
     sympy="a * log(b)",
 )
+
+
+def _leg(y: Tensor, x: Tensor) -> Tensor:
+    return where(equal(y, 0), 0, x / y)
 
 
 def _share(y: Tensor, own: Tensor, other: Tensor) -> Tensor:
@@ -272,10 +293,10 @@ acos = unary(
 atan = unary("atan", "Inverse tangent.", "xp.arctan($x)", d=lambda y, x: reciprocal(1 + square(x)), sympy="atan(x)")
 sinh = unary("sinh", "Hyperbolic sine.", d=lambda y, x: cosh(x), tex=r"\sinh($x)", sympy="sinh(x)")
 cosh = unary("cosh", "Hyperbolic cosine.", d=lambda y, x: sinh(x), tex=r"\cosh($x)", sympy="cosh(x)")
-asinh = unary("asinh", "Inverse hyperbolic sine.", "xp.arcsinh($x)", d=lambda y, x: rsqrt(1 + square(x)), sympy="asinh(x)")
+asinh = unary("asinh", "Inverse hyperbolic sine.", "xp.arcsinh($x)", d=lambda y, x: reciprocal(hypot(x, 1)), sympy="asinh(x)")
 
 # ---------------------------------------------------------------- activations
-tanh = unary("tanh", "Hyperbolic tangent.", d=lambda y, x: square(reciprocal(cosh(x))), tex=r"\tanh($x)", sympy="tanh(x)")
+tanh = unary("tanh", "Hyperbolic tangent.", d=lambda y, x: _sech2(x), tex=r"\tanh($x)", sympy="tanh(x)")
 sigmoid = unary(
     "sigmoid",
     "``1 / (1 + exp(-x))``.",
@@ -298,7 +319,7 @@ relu = unary(
     "``max(x, 0)``.",
     "xp.maximum($x, 0)",
     d=lambda y, x: one_where(x > 0, x),
-    compute=None,
+    compute=dtypes.numeric,
     sympy="Max(x, 0)",
     kinks=lambda x: equal(x, 0),
     kink_note="0 at 0",
@@ -309,7 +330,7 @@ relu6 = unary(
     "``min(max(x, 0), 6)``.",
     None,
     d=lambda y, x: one_where(logical_and(x > 0, x < 6), x),
-    compute=None,
+    compute=dtypes.numeric,
     sympy="Min(Max(x, 0), 6)",
     kinks=lambda x: logical_or(equal(x, 0), equal(x, 6)),
     kink_note="0 at 0 and at 6",
@@ -342,9 +363,14 @@ hard_sigmoid = unary(
 )
 
 
+def _sech2(x: Tensor) -> Tensor:
+    """``1 / cosh(x)**2``, whose own derivatives are finite everywhere: not by ``cosh``, which overflows and makes them 0 * inf."""
+    return 4 * sigmoid(2 * x) * sigmoid(-2 * x)
+
+
 def _mish(x: Tensor) -> Tensor:
-    t = tanh(softplus(x))
-    return t + x * square(reciprocal(cosh(softplus(x)))) * sigmoid(x)
+    s = softplus(x)
+    return tanh(s) + x * _sech2(s) * sigmoid(x)
 
 
 sigmoid.decompose(lambda x: reciprocal(1 + exp(-x)))
@@ -408,7 +434,7 @@ _flat: Any = {
 floor = unary("floor", "The next whole number below.", sympy="floor(x)", text="⌊$x⌋", tex=r"\lfloor $x \rfloor", **_flat)
 ceil = unary("ceil", "The next whole number above.", sympy="ceiling(x)", text="⌈$x⌉", tex=r"\lceil $x \rceil", **_flat)
 round = unary(
-    "round", "The nearest whole number, halves to the even one.", "xp.rint($x)", jax="xp.round($x)", **(_flat | {"domain": ((0.1, 0.4),)})
+    "round", "The nearest whole number, halves to the even one.", **(_flat | {"domain": ((0.1, 0.4),), "compute": dtypes.numeric})
 )
 trunc = unary("trunc", "The whole number next to it towards 0.", **_flat)
 
@@ -468,6 +494,8 @@ def _where_type(c: TensorType, a: TensorType, b: TensorType) -> TensorType:
     The gradient never sees the branch that was not taken, whatever it is: the mask goes with the cotangent down to the ops that
     would make NaN of ``0 * inf``.
     """
+    if c.dtype != "bool":
+        raise DTypeError(f"the condition is {c.dtype}", fits="a tensor of truth values, such as x > 0; gc.cast(c, 'bool')")
     return TensorType(a.dtype, sizes.broadcast([c.shape, a.shape, b.shape]))
 
 

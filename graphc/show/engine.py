@@ -1,181 +1,239 @@
-"""Graphviz engines: where one may be found, and how it is run so that a hang or a crash of it is survived.
+"""Graphviz engines: where one is found, and how it runs without ever hanging the caller.
 
-In this order: the engine given as an argument, the program that ``$GRAPHC_DOT`` names, ``dot`` on the PATH, the engine that
-pygraphviz bundles (``pip install "graphc[draw]"``, no root needed), a ``graphviz-pure`` that the user installed.
+The order: the one named as an argument, ``$GRAPHC_DOT``, ``dot`` on the PATH,
+the engine inside pygraphviz (the extra ``draw``: no root needed), and a
+graphviz-pure that the user installed.  Each runs in a child process with a
+time limit, so that a hang and a crash cost a message and not the session.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import shutil
 import sys
-import sysconfig
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Final, Literal, get_args
+from pathlib import Path
+from typing import Final, Literal
 
-from graphc.core.errors import DrawError
-from graphc.show.process import Finished, run
+from graphc.core.errors import DrawError, DrawWarning
+from graphc.show.child import Failure, output
 
 Format = Literal["svg", "png", "pdf"]
 
 VARIABLE: Final = "GRAPHC_DOT"
-"""The environment variable that names a program to draw with."""
+"""The environment variable that names an engine."""
+BUNDLED: Final = "pygraphviz"
+"""The name of the engine that pip brings."""
+PLAIN: Final = "plain"
+"""The name of graphc's own layout, which needs no engine."""
 TIMEOUT: Final = 30.0
-"""Seconds that one attempt may take; each engine has two, the second with straight lines."""
-INSTALL: Final = (
-    "  with pip:        python -m pip install \"graphc[draw]\"\n"
-    "  Debian, Ubuntu:  sudo apt install graphviz\n"
-    "  macOS:           brew install graphviz\n"
-    "  Windows:         winget install Graphviz.Graphviz\n"
-    f"  or let ${VARIABLE} name a dot program that you have"
-)
-"""What to install so that Graphviz draws, for each system."""
+"""Seconds that one attempt may take: 3,000 nodes take 4 to 10."""
 
-_STRAIGHT: Final = "-Gsplines=line"
-# The child reads DOT and writes a picture, as dot does.  AGraph(text) would guess an encoding from the text: from_string does not.
-_CHILD: Final = """
-import sys, pygraphviz
-graph = pygraphviz.AGraph()
-graph.from_string(sys.stdin.buffer.read().decode("utf-8"))
-picture = graph.draw(format=sys.argv[1].removeprefix("-T"), prog="dot", args=" ".join(sys.argv[2:]))
+INSTALL: Final = """To install Graphviz:
+  pip (any system, no root):  python -m pip install 'graphc[draw]'
+  Debian, Ubuntu:             sudo apt-get install graphviz
+  macOS:                      brew install graphviz
+  Windows:                    winget install Graphviz.Graphviz
+or point $GRAPHC_DOT at a dot binary."""
+
+# nslimit keeps Graphviz's network simplex from running for minutes; a limit in the DOT text wins.
+_LIMITS: Final = ("-Gnslimit=2", "-Gnslimit1=2")
+# Straight lines need no routing, which is what fails or hangs on a hard graph.
+_ATTEMPTS: Final = ((), ("-Gsplines=line",))
+_SIGNATURES: Final[Mapping[Format, tuple[bytes, bytes]]] = {
+    "svg": (b"<svg", b"</svg>"),
+    "png": (b"\x89PNG\r\n\x1a\n", b"IEND"),
+    "pdf": (b"%PDF-", b"%%EOF"),
+}
+# Graphviz says so and still ends with status 0.
+_LOST: Final = re.compile(rb"lost .* edge|triangulation failed|trouble in init_rank|[uU]nable to .*route", re.DOTALL)
+
+# Runs in a child: a crash of libgvc would take the caller with it.
+_PYGRAPHVIZ: Final = """
+import sys
+from pygraphviz import AGraph
+text = sys.stdin.buffer.read().decode()
+picture = AGraph(string=text).draw(format=sys.argv[1], prog="dot", args=" ".join(sys.argv[2:]))
 sys.stdout.buffer.write(picture)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A program that takes DOT on its input and options like those of ``dot``; ``name`` tells people which one it is."""
+    """A program that reads DOT from its input and writes a picture to its output."""
 
     name: str
     command: tuple[str, ...]
-    formats: tuple[Format, ...] = get_args(Format)
+    format_flag: str = "-T"
+
+    def arguments(self, form: Format, options: tuple[str, ...] = ()) -> list[str]:
+        """The whole command line for one picture."""
+        return [*self.command, f"{self.format_flag}{form}", *_LIMITS, *options]
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """Where engines are looked for: the environment, the folders of programs, and whether pygraphviz is installed."""
+class Drawing:
+    """The bytes of a picture, and the engine that drew it."""
 
-    environ: Mapping[str, str]
-    path: str
-    pygraphviz: bool
+    data: bytes
+    drawn_by: str
 
-    @classmethod
-    def here(cls) -> Surroundings:
-        """The surroundings of this process.  A venv's programs are found though the venv is not active."""
-        path = os.pathsep.join([os.environ.get("PATH", os.defpath), sysconfig.get_path("scripts")])
-        return cls(os.environ, path, find_spec("pygraphviz") is not None)
 
-    def program(self, name: str) -> str | None:
-        """The program of this name or at this path, if it is there and may be run."""
-        return shutil.which(os.path.expanduser(name), path=self.path)
+def _environment() -> Mapping[str, str]:
+    return os.environ
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What drawing came to: the picture and who drew it, or None; and a line for each attempt that failed before."""
+class Search:
+    """Where engines are looked for; the defaults are this process's own surroundings.
 
-    data: bytes | None
-    engine: str
-    failures: tuple[str, ...] = field(default=())
-
-
-def draw(dot: str, form: Format, *, engine: str | None = None, timeout: float = TIMEOUT, where: Surroundings | None = None) -> Outcome:
-    """Draw DOT text with the first engine that can.
-
-    ``engine`` is ``"pygraphviz"``, or the name or path of a program that takes the options of ``dot``; ``timeout`` is in seconds
-    for each attempt.  An engine that fails is tried again with straight lines, then the next one is.
-
-    Raises `DrawError` if ``engine`` is given and fails.  If no engine works the outcome's data is None.
+    ``path`` is a list of folders as in ``$PATH`` (None: that of ``environment``),
+    ``python`` the interpreter that may hold pygraphviz (None: do not look there).
     """
-    where = where or Surroundings.here()
+
+    environment: Mapping[str, str] = field(default_factory=_environment)
+    path: str | None = None
+    python: str | None = sys.executable
+
+    @property
+    def asked(self) -> str:
+        """The engine that ``$GRAPHC_DOT`` names, or nothing."""
+        return self.environment.get(VARIABLE, "").strip()
+
+    def which(self, name: str) -> str | None:
+        """The program ``name``: a path, or a name to be found in the folders searched."""
+        return shutil.which(os.path.expanduser(name), path=self.folders)
+
+    @property
+    def folders(self) -> str:
+        """The folders searched for programs, as one text."""
+        return self.environment.get("PATH", os.defpath) if self.path is None else self.path
+
+    @property
+    def has_bundled(self) -> bool:
+        """True if the interpreter holds pygraphviz; finds out without importing it."""
+        return bool(self.python) and find_spec("pygraphviz") is not None
+
+
+def named(name: str, search: Search) -> Engine | Failure:
+    """The engine of that name or path, or why there is none."""
+    if name == PLAIN:
+        return Failure(PLAIN, "is graphc's own layout, which draws SVG only")
+    if name == BUNDLED:
+        return _bundled(search) or Failure(BUNDLED, "is not installed for this Python")
+    found = search.which(name)
+    return Engine(name, (found,)) if found else Failure(name, "is no program: no such file, or it may not be run")
+
+
+def engines(search: Search) -> Iterator[Engine | Failure]:
+    """The engines found, best first; what ``$GRAPHC_DOT`` names may be a failure."""
+    if search.asked:
+        yield named(search.asked, search)
+    found: tuple[Engine | None, ...] = (_program("dot", search), _bundled(search), _pure(search))
+    yield from (engine for engine in found if engine)
+
+
+def _program(name: str, search: Search) -> Engine | None:
+    found = search.which(name)
+    return Engine(name, (found,)) if found else None
+
+
+def _bundled(search: Search) -> Engine | None:
+    if not search.has_bundled or not search.python:
+        return None
+    # -P: a file of the same name in the working directory is not what was meant.
+    return Engine(BUNDLED, (search.python, "-P", "-c", _PYGRAPHVIZ), format_flag="")
+
+
+# pip puts the program beside the interpreter, which is not on the PATH of an environment that is not activated.
+def _pure(search: Search) -> Engine | None:
+    beside = [str(Path(search.python).parent)] if search.python else []
+    found = shutil.which("graphviz-pure", path=os.pathsep.join([search.folders, *beside]))
+    return Engine("graphviz-pure", (found,)) if found else None
+
+
+def render(dot: str, form: Format, *, engine: str | None = None, timeout: float = TIMEOUT, search: Search | None = None) -> Drawing:
+    """The picture of a DOT text in one format, by the first engine that manages it.
+
+    Raises ``DrawError`` where the engine given as an argument fails, and where
+    none of those found works: its message then says how to install one.
+    Warns (``DrawWarning``) of engines that failed before one worked.
+    """
+    search = search or Search()
     if engine is not None:
-        return _draw_with(dot, form, engine, timeout, where)
-    return _first(list(engines(where)), dot, form, timeout)
-
-
-def engines(where: Surroundings) -> Iterator[Engine | str]:
-    """The engines that are there, best first; a line of text for one that was asked for and is not."""
-    if named := where.environ.get(VARIABLE):
-        yield named_engine(named, where, f"${VARIABLE}: ")
-    if dot := where.program("dot"):
-        yield Engine(f"dot on the PATH: {dot}", (dot,))
-    if where.pygraphviz:
-        yield _bundled()
-    if pure := where.program("graphviz-pure"):
-        yield _pure(pure)
-
-
-def named_engine(name: str, where: Surroundings, prefix: str = "") -> Engine | str:
-    """The engine that goes by this name or lies at this path, or a line of text that says why there is none."""
-    if name == "pygraphviz":
-        return _bundled() if where.pygraphviz else f"{prefix}pygraphviz is not installed"
-    program = where.program(name)
-    if program is None:
-        return f"{prefix}{name!r} is no program that can be found and run"
-    is_pure = os.path.basename(program).lower().startswith("graphviz-pure")
-    return _pure(program) if is_pure else Engine(f"{prefix}{program}", (program,))
-
-
-def _bundled() -> Engine:
-    # -P: a graphviz.py in the user's folder must not be imported in place of the library.
-    return Engine("the engine bundled with pygraphviz", (sys.executable, "-P", "-c", _CHILD))
-
-
-def _pure(program: str) -> Engine:
-    return Engine(f"graphviz-pure: {program}", (program,), ("svg", "png"))
-
-
-def _draw_with(dot: str, form: Format, name: str, timeout: float, where: Surroundings) -> Outcome:
-    outcome = _first([named_engine(name, where)], dot, form, timeout)
-    if outcome.data is None:
-        raise DrawError(
-            f"a picture as {form}, drawn with engine={name!r}",
-            given=outcome.failures,
-            fits=f'an engine that works: "pygraphviz", the name or path of a dot program, "plain" (SVG only); to install one:\n{INSTALL}',
-        )
-    return outcome
-
-
-def _first(candidates: list[Engine | str], dot: str, form: Format, timeout: float) -> Outcome:
-    failures: list[str] = []
-    for candidate in candidates:
-        result = candidate if isinstance(candidate, str) else _attempt(candidate, dot, form, timeout)
-        if isinstance(result, Outcome):
-            return Outcome(result.data, result.engine, tuple(failures))
+        return _only(dot, form, named(engine, search), timeout)
+    failures: list[Failure] = []
+    for candidate in engines(search):
+        result = _tried(dot, form, candidate, timeout)
+        if isinstance(result, Drawing):
+            _warn_of(failures, result)
+            return result
         failures.append(result)
-    return Outcome(None, "", tuple(failures))
+    raise _none_works(form, failures)
 
 
-def _attempt(engine: Engine, dot: str, form: Format, timeout: float) -> Outcome | str:
-    if form not in engine.formats:
-        return f"{engine.name}: makes no {form}"
-    result = run((*engine.command, f"-T{form}"), dot, timeout)
-    fault = _fault(result, form)
-    if fault is None:
-        return Outcome(result.output, engine.name)
-    if not result.started:
-        return f"{engine.name}: {fault}"
-    # Routing curves is what fails and what takes long: straight lines still show the graph.
-    again = run((*engine.command, f"-T{form}", _STRAIGHT), dot, timeout)
-    if _fault(again, form) is None:
-        return Outcome(again.output, f"{engine.name}, with straight lines")
-    return f"{engine.name}: {fault}"
+def _only(dot: str, form: Format, engine: Engine | Failure, timeout: float) -> Drawing:
+    result = _tried(dot, form, engine, timeout)
+    if isinstance(result, Drawing):
+        return result
+    raise DrawError(
+        f"drawing a {form} picture with engine {result.who!r}: it failed",
+        given=str(result).splitlines(),
+        fits=f"a path to a dot binary, {BUNDLED!r}, {PLAIN!r} (SVG only), or no engine: then the first that works is taken\n{INSTALL}",
+    )
 
 
-def _fault(result: Finished, form: Format) -> str | None:
-    if result.fault:
-        return result.fault
-    if not is_whole(result.output, form):
-        return f"printed {len(result.output)} bytes that are no {form}: {result.output[:40]!r}"
-    return None
+def _tried(dot: str, form: Format, engine: Engine | Failure, timeout: float) -> Drawing | Failure:
+    if isinstance(engine, Failure):
+        return engine
+    failures: list[Failure] = []
+    for options in _ATTEMPTS:
+        result = _once(dot, form, engine, options, timeout)
+        if isinstance(result, Drawing):
+            return result
+        failures.append(result)
+    return failures[0]
 
 
-def is_whole(data: bytes, form: Format) -> bool:
-    """Whether the bytes are a picture in this format from its first mark to its last."""
-    if form == "svg":
-        return b"<svg" in data and data.rstrip().endswith(b"</svg>")
-    if form == "png":
-        return data.startswith(b"\x89PNG\r\n\x1a\n") and b"IEND" in data[-16:]
-    return data.startswith(b"%PDF-") and b"%%EOF" in data[-64:]
+def _once(dot: str, form: Format, engine: Engine, options: tuple[str, ...], timeout: float) -> Drawing | Failure:
+    ran = output(engine.name, engine.arguments(form, options), dot.encode(), timeout)
+    if isinstance(ran, Failure):
+        return ran
+    if not _is_picture(ran.data, form):
+        return Failure(engine.name, f"wrote no {form.upper()} but {ran.data[:40]!r}")
+    if _LOST.search(ran.messages):
+        return Failure(engine.name, f"lost edges: {ran.messages[:200].decode(errors='replace').strip()}")
+    return Drawing(ran.data, engine.name)
+
+
+def _is_picture(data: bytes, form: Format) -> bool:
+    first, last = _SIGNATURES[form]
+    return first in data[:2000] and last in data[-100:]
+
+
+def _warn_of(failures: list[Failure], drawing: Drawing) -> None:
+    if not failures:
+        return
+    said = "; ".join(map(str, failures))
+    warn(f"{said}; drawn by {drawing.drawn_by} instead")
+
+
+def warn(text: str) -> None:
+    """Warn (``DrawWarning``) at the line of the caller's that lies outside graphc."""
+    frame, level = inspect.currentframe(), 1
+    while frame and frame.f_globals.get("__name__", "").split(".")[0] in ("graphc", "functools"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, DrawWarning, stacklevel=level)
+
+
+def _none_works(form: Format, failures: list[Failure]) -> DrawError:
+    return DrawError(
+        f"drawing a {form} picture: no Graphviz engine works here",
+        given=[str(failure) for failure in failures] or ["no engine found"],
+        fits=INSTALL,
+    )

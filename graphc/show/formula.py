@@ -55,8 +55,9 @@ def formula(y: Tensor, names: Mapping[Tensor, str] | None = None, *, width: int 
 
 
 def one_line(y: Tensor, names: Mapping[Tensor, str], notation: Notation = TEXT) -> str:
-    """``y`` as a single expression of the values that have names, without definitions of parts."""
-    return _expression(see_through(y, names), names, notation).text
+    """``y`` as a single expression of the values that have names, without definitions of parts; its own name if it has one."""
+    root = see_through(y, names)
+    return notation.name(names[root]) if root in names else _expression(root, names, notation).text
 
 
 # ---------------------------------------------------------------- which parts get names
@@ -65,7 +66,7 @@ def operands(node: Tensor, names: Collection[Tensor]) -> list[Tensor]:
     return [see_through(x, names) for x in node.inputs]
 
 
-def _inside(root: Tensor, names: Collection[Tensor]) -> list[Tensor]:
+def inside(root: Tensor, names: Collection[Tensor]) -> list[Tensor]:
     """The nodes of one expression, each after its operands; nodes that have names are not entered, but for ``root``."""
     order: list[Tensor] = []
     done: set[Tensor] = set()
@@ -85,10 +86,11 @@ def _inside(root: Tensor, names: Collection[Tensor]) -> list[Tensor]:
 
 def _parts(root: Tensor, given: Mapping[Tensor, str], width: int) -> set[Tensor]:
     """The operators that are written by name: shared ones, those with a label, and what would make a line too long."""
-    order = _inside(root, given)
+    order = inside(root, given)
     inner = [node for node in order if node.op is not None and (node is root or node not in given)]
     readers = Counter(x for node in inner for x in operands(node, given))
-    forms = {node: _leaf(node, given, TEXT) for node in order if node not in inner or node.op is None}
+    entered = set(inner)
+    forms = {node: _leaf(node, given, TEXT) for node in order if node not in entered}
     named: set[Tensor] = set()
     for node in inner:
         form = _fitted(node, forms, named, given, width)
@@ -121,7 +123,7 @@ class _Line:
 
 def _definitions(root: Tensor, given: Mapping[Tensor, str], width: int, parts: int) -> list[_Line]:
     """The root's line, then those of the parts in the order in which a reader meets them."""
-    everything = _inside(root, given)
+    everything = inside(root, given)
     defined = _parts(root, given, width) | {x for x in everything if _is_big(x) and x not in given}
     known = {*given, *defined}
     namer = Namer.of((x for x in everything if x not in given), given.values())
@@ -130,7 +132,7 @@ def _definitions(root: Tensor, given: Mapping[Tensor, str], width: int, parts: i
     for node in queue:
         if len(lines) > parts:
             break
-        met = [x for x in _inside(node, known) if x is not root and x not in names and _has_name(x, known)]
+        met = [x for x in inside(node, known) if x is not root and x not in names and _has_name(x, known)]
         names.update((x, namer.name(x)) for x in met)
         queue += [x for x in met if x in defined]
         lines.append(_line(node, root, names))
@@ -151,7 +153,7 @@ def _line(node: Tensor, root: Tensor, names: Mapping[Tensor, str]) -> _Line:
 
 def _expression(root: Tensor, names: Mapping[Tensor, str], notation: Notation) -> Form:
     forms: dict[Tensor, Form] = {}
-    for node in _inside(root, names):
+    for node in inside(root, names):
         named = node.op is None or (node is not root and node in names)
         forms[node] = _leaf(node, names, notation) if named else write(node, [forms[x] for x in operands(node, names)], notation)
     return forms[root]

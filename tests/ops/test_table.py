@@ -20,8 +20,15 @@ TABLE = [op for op in OPS.values() if op.name not in EXCUSED]
 CALLS = [call for op in TABLE for call in calls(op)]
 POINTWISE = [op for op in TABLE if op.pointwise and op.name not in ("cast", "where")]
 DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "int32", "int64", "uint8", "bool")
-# NumPy's function of the same name does something else.
-NOT_NUMPYS = {"place", "round", "divide by bfloat16"}
+NOT_NUMPYS = {"place"}  # NumPy's function of this name does something else
+OTHER_DTYPES = {
+    "reciprocal": "1 / x of an integer is a float here; NumPy rounds it down to an integer",
+    "logaddexp": "int8 beside uint8 meet in int16, hence float32; NumPy looks for a loop that holds both and finds float16",
+    "hypot": "as logaddexp",
+    "round": "np.round of truth values is float16; here they are no numbers",
+}
+# Their value or derivative crosses 0 where its terms do not, so that no formula is right to units in the last place there.
+CROSSING = {"silu", "mish", "logaddexp"}
 
 every_op = pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
 every_call = pytest.mark.parametrize("call", CALLS, ids=str)
@@ -120,8 +127,8 @@ def _attempt(function: Any, *values: Any) -> Any:
 
 @every_pointwise
 def test_pointwise_ops_take_and_return_the_dtypes_that_numpy_does(op: Op) -> None:
-    if numpys(op) is None:
-        pytest.skip(f"NumPy has no {op.name}; the emitted source is compared with the declared type elsewhere")
+    if numpys(op) is None or op.name in OTHER_DTYPES:
+        pytest.skip(OTHER_DTYPES.get(op.name) or f"NumPy has no {op.name}; the emitted source is compared with the declared type elsewhere")
     wrong: list[str] = []
     for mixture in _mixtures(op):
         values = [_some(dtype) for dtype in mixture]
@@ -289,12 +296,12 @@ def _magnitudes(op: Op, index: int, rng: np.random.Generator, count: int = 400) 
     return rng.permutation(np.concatenate([inside, everywhere])).astype(np.float32)
 
 
-def _units_apart(found: Any, exact: Any) -> Any:
-    """Errors in units in the last place of float32, where float32 holds the exact value at full precision."""
+def _units_apart(found: Any, exact: Any, floor: float) -> Any:
+    """Errors in units in the last place of float32 (of ``floor`` at least), where float32 holds the exact value at full precision."""
     tiny, huge = np.finfo(np.float32).tiny, np.finfo(np.float32).max
     with np.errstate(all="ignore"):
         kept = np.isfinite(exact) & ((np.abs(exact) > tiny) | (exact == 0)) & (np.abs(exact) < huge)
-        units = np.abs(found.astype(np.float64) - exact) / np.spacing(np.abs(exact).astype(np.float32)).astype(np.float64)
+        units = np.abs(found.astype(np.float64) - exact) / np.spacing(np.maximum(np.abs(exact), floor).astype(np.float32)).astype(np.float64)
     return np.where(kept, np.nan_to_num(units, nan=math.inf), 0)
 
 
@@ -313,7 +320,8 @@ def worst_units(op: Op, operand: int | None) -> tuple[float, tuple[Any, ...]]:
     def build(y: Tensor, inputs: list[Any]) -> Tensor:
         return y if operand is None else vjp(y, inputs[operand], gc.ones_like(y), disconnected="zero")
 
-    units = _units_apart(_in("float32", op, values, build), _in("float64", op, values, build))
+    floor = 0.5 if op.name in CROSSING else 0.0
+    units = _units_apart(_in("float32", op, values, build), _in("float64", op, values, build), floor)
     place = int(np.argmax(units))
     return float(units[place]), tuple(value[place] for value in values)
 
@@ -371,7 +379,7 @@ def test_the_sympy_form_is_the_op_and_its_derivatives_the_partials(op: Op) -> No
     for point in _points(op):
         inputs = [gc.input(name, (), "float64") for name in op.operands]
         node = op(*inputs, **op.defaults)
-        wrt = [x for x, partial in zip(inputs, op.partials, strict=True) if partial is not None]
+        wrt = [x for x, partial in zip(inputs, op.partials, strict=True) if partial not in (None, 0)]  # SymPy has no number for 0 of a step
         found = gc.evaluate([node, *vjp(node, wrt, 1.0, disconnected="zero")], dict(zip(inputs, point, strict=True)))
         at = dict(zip(symbols, point, strict=True)) | attributes
         exact = [form, *(sympy.diff(form, symbols[inputs.index(x)]) for x in wrt)]

@@ -38,10 +38,16 @@ class NumpyProgram:
 
     def run(self, inputs: Sequence[Any], sizes: tuple[int, ...]) -> Sequence[Any]:
         """The outputs, after the updates are in the variables. Nothing of ``inputs`` is written."""
-        step = self._made.steps.get(sizes) or self._instance(sizes)
+        step = self._recent(sizes) or self._instance(sizes)
         values = [_host(variable) for variable in self.schedule.variables]
         with np.errstate(all="ignore"):
             return step(*inputs, *values)
+
+    def _recent(self, sizes: tuple[int, ...]) -> Callable[..., Any] | None:
+        steps = self._made.steps
+        if sizes in steps:
+            steps.move_to_end(sizes)
+        return steps.get(sizes)
 
     def _instance(self, sizes: tuple[int, ...]) -> Callable[..., Any]:
         steps = self._made.steps

@@ -1,0 +1,9 @@
+"""What the user sees: pictures, formulas, listings. This package knows graphs, and no operation by name but through its record."""
+
+from graphc.show.backprop import Reversed, backprop_sketch
+from graphc.show.formula import Formula, formula
+from graphc.show.listing import listing
+from graphc.show.picture import Picture
+from graphc.show.sketch import Edge, Node, Sketch, to_dot
+
+__all__ = ["Edge", "Formula", "Node", "Picture", "Reversed", "Sketch", "backprop_sketch", "formula", "listing", "to_dot"]

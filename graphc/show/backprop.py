@@ -1,0 +1,264 @@
+"""A graph and the same graph reversed, in one picture.
+
+Forward edges are solid. For each forward edge from A to B that carries gradient there is a dashed edge from B to A, with the
+derivative of B with respect to A: a partial derivative where the op is pointwise, else the map that takes a cotangent ``g`` of B
+to one of A (a product ``g · W1ᵀ`` is shown as its factor ``W1ᵀ``). The gradient of the root is the product along a reversed path,
+summed over paths.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap, Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from graphc.core import Constant, Tensor, describe, toposort
+from graphc.core.errors import DrawError
+from graphc.show.formula import inside, one_line
+from graphc.show.names import Namer
+from graphc.show.notation import leaf_number, see_through, symbol
+from graphc.show.sketch import Edge, Node, Sketch
+from graphc.show.style import NodeKind
+
+_LABEL: Final = 32
+"""Characters of an edge's label; the tooltip has all of it."""
+_TOOLTIP: Final = 400
+"""Characters of a line of a tooltip."""
+
+
+@dataclass(frozen=True)
+class Reversed:
+    """What the edge from ``node.inputs[index]`` to ``node`` carries back.
+
+    Attributes:
+        node: the reader, B.
+        index: which of its inputs is A.
+        local: the partial derivative of a pointwise op; a number where it is that everywhere.
+        probe: for other ops, what reaches A when the cotangent of B is an input labelled ``g``.
+        cotangent: the derivative of the root with respect to ``node``.
+    """
+
+    node: Tensor
+    index: int
+    local: Tensor | int | None
+    probe: Tensor | None
+    cotangent: Tensor
+
+
+def backprop_sketch(y: Tensor, flow: Iterable[Reversed], cotangents: Mapping[Tensor, Tensor] | None = None, *, title: str = "graph") -> Sketch:
+    """The graph of ``y``, and over it the edges on which its gradient flows.
+
+    ``cotangents`` are the derivatives of ``y`` with respect to nodes of its graph, which tooltips then show. Without any ``flow``
+    it is the forward graph alone. Numbers are written into the nodes that read them.
+    Raises :class:`DrawError` for a flow over an edge that the graph does not have, or that comes twice.
+    """
+    scene = _scene(y, tuple(flow), cotangents or {})
+    backward = [_backward_edge(edge, scene) for edge in scene.flow]
+    return Sketch(title, nodes=tuple([_node(node, scene) for node in scene.drawn]), edges=(*_forward_edges(scene), *backward))
+
+
+# ---------------------------------------------------------------- what is drawn
+@dataclass(frozen=True)
+class _Scene:
+    """The graph with what its parts are called.
+
+    ``values`` are the names without those of numbers, ``gradients`` the formulas of the cotangents, ``paths`` how many edges bring
+    a gradient to a node.
+    """
+
+    root: Tensor
+    flow: tuple[Reversed, ...]
+    nodes: tuple[Tensor, ...]
+    names: Mapping[Tensor, str]
+    values: Mapping[Tensor, str]
+    folded: frozenset[Tensor]
+    gradients: Mapping[Tensor, str]
+    paths: Counter[Tensor]
+
+    @property
+    def drawn(self) -> list[Tensor]:
+        return [node for node in self.nodes if node not in self.folded]
+
+
+def _scene(y: Tensor, flow: tuple[Reversed, ...], cotangents: Mapping[Tensor, Tensor]) -> _Scene:
+    nodes = tuple(toposort([y]))
+    _check(y, flow, nodes)
+    names = _value_names(y, nodes)
+    values = {node: name for node, name in names.items() if node.label or not _is_number(node)}
+    paths = Counter(edge.node.inputs[edge.index] for edge in flow)
+    folded = _folded(y, nodes, set(paths))
+    return _Scene(y, flow, nodes, names, values, folded, _gradients(nodes, values, names[y], cotangents), paths)
+
+
+def _check(y: Tensor, flow: tuple[Reversed, ...], nodes: tuple[Tensor, ...]) -> None:
+    known = set(nodes)
+    for (node, index), count in Counter((edge.node, edge.index) for edge in flow).items():
+        if node in known and 0 <= index < len(node.inputs) and count == 1:
+            continue
+        wrong = f"{count} flows" if count > 1 else "a flow"
+        raise DrawError(f"backprop_sketch({y!r}): {wrong} over input {index} of {node!r}", given=[describe(node)], fits="one flow an edge of the graph of y")
+
+
+def _value_names(y: Tensor, nodes: tuple[Tensor, ...]) -> dict[Tensor, str]:
+    """Labels where there are some; the root is a loss if it is a number."""
+    namer = Namer.of(nodes)
+    names = {node: namer.name(node) for node in nodes if node.label}
+    if y not in names:
+        names[y] = namer.unlike_others("loss" if not y.shape else "y")
+    return {node: names[node] if node in names else namer.name(node) for node in nodes}
+
+
+def _folded(y: Tensor, nodes: tuple[Tensor, ...], carrying: set[Tensor]) -> frozenset[Tensor]:
+    """Numbers that every reader can show in its own symbol, as in ``* 0.5``."""
+    numbers = {node for node in nodes if not node.label and _is_number(node) and node not in carrying and node is not y}
+    shown = {node: set(node.inputs) & numbers if _is_infix(node) else set[Tensor]() for node in nodes}
+    return frozenset(numbers - {x for node in nodes for x in node.inputs if x in numbers and x not in shown[node]})
+
+
+def _is_number(node: Tensor) -> bool:
+    return node.ndim == 0 and (leaf_number(node) is not None or (node.op is not None and not node.inputs))
+
+
+def _is_infix(node: Tensor) -> bool:
+    """Whether the node stands between its operands, of which one at least is no number."""
+    return len(node.inputs) == 2 and node.op is not None and node.op.binds > 0 and not all(map(_is_number, node.inputs))
+
+
+def _gradients(nodes: tuple[Tensor, ...], values: Mapping[Tensor, str], root: str, cotangents: Mapping[Tensor, Tensor]) -> dict[Tensor, str]:
+    """For each value the gradient with respect to it, in terms of values and of gradients nearer to the root."""
+    nearer: dict[Tensor, str] = {}
+    names = ChainMap(nearer, {**values})
+    found: dict[Tensor, str] = {}
+    for node in reversed(nodes):
+        cotangent = cotangents.get(node)
+        if cotangent is None or node not in values:
+            continue
+        found[node] = one_line(cotangent, names)
+        if cotangent.op is not None and cotangent not in names:
+            nearer[cotangent] = _partial(root, values[node])
+    return found
+
+
+def _partial(of: str, by: str) -> str:
+    return f"∂{of}/∂{by}"
+
+
+# ---------------------------------------------------------------- nodes
+def _node(node: Tensor, scene: _Scene) -> Node:
+    return Node(scene.names[node], _lines(node, scene), _kind(node, scene), _node_tooltip(node, scene))
+
+
+def _kind(node: Tensor, scene: _Scene) -> NodeKind:
+    if node.op is not None:
+        return "output" if node is scene.root else "operator"
+    return "constant" if isinstance(node, Constant) else "variable" if node.kind == "variable" else "input"
+
+
+def _lines(node: Tensor, scene: _Scene) -> tuple[str, ...]:
+    if node.op is None:
+        return (leaf_number(node) or scene.names[node], str(node.type))
+    return (_headline(node, scene), f"{scene.names[node]}: {node.type}")
+
+
+def _headline(node: Tensor, scene: _Scene) -> str:
+    """The op's symbol, with the numbers that it reads."""
+    if not any(x in scene.folded for x in node.inputs):
+        return symbol(node)
+    left, right = (one_line(x, {}) if x in scene.folded else "" for x in node.inputs)
+    return f"{left} {_plain_sign(symbol(node))} {right}".strip()
+
+
+def _plain_sign(sign: str) -> str:
+    return "*" if sign == "⊙" else sign
+
+
+def _node_tooltip(node: Tensor, scene: _Scene) -> str:
+    name = scene.names[node]
+    lines = [f"{name}: {node.type}"]
+    if node.op is not None:
+        lines.append(f"{name} = {one_line(node, {x: scene.values[x] for x in node.inputs if x in scene.values})}")
+    # An equal constant is one node for the whole process, so its line may be another program's.
+    if node.origin is not None and not isinstance(node, Constant) and (node.inputs or node.op is None):
+        lines.append(str(node.origin))
+    if node in scene.gradients:
+        lines.append(f"gradient of {scene.names[scene.root]}: {_partial(scene.names[scene.root], name)} = {scene.gradients[node]}")
+    return "\n".join(_shortened(line, _TOOLTIP) for line in lines)
+
+
+# ---------------------------------------------------------------- edges
+def _forward_edges(scene: _Scene) -> list[Edge]:
+    names = scene.names
+    return [
+        Edge(names[x], names[node], tooltip=f"{names[x]}: {x.type} into {names[node]}")
+        for node in scene.drawn
+        for x in node.inputs
+        if x not in scene.folded
+    ]
+
+
+def _backward_edge(edge: Reversed, scene: _Scene) -> Edge:
+    source, target = scene.names[edge.node], scene.names[edge.node.inputs[edge.index]]
+    return Edge(source, target, _label(edge, scene), "reversed", _edge_tooltip(edge, scene))
+
+
+def _label(edge: Reversed, scene: _Scene) -> str:
+    head = _partial(scene.names[edge.node], scene.names[edge.node.inputs[edge.index]])
+    return _shortened(f"{head} = {_derivative(edge, scene)}", _LABEL)
+
+
+def _edge_tooltip(edge: Reversed, scene: _Scene) -> str:
+    source, x = edge.node, edge.node.inputs[edge.index]
+    head = _partial(scene.names[source], scene.names[x])
+    lines = [f"{head} = {_derivative(edge, scene)}"]
+    if edge.probe is not None:
+        lines.append(f"takes a cotangent g of {scene.names[source]} to {_mapped(edge.probe, scene)}")
+    elif x.shape != source.shape:
+        lines.append(f"summed over the axes along which {scene.names[x]}: {x.type} is repeated")
+    if scene.paths[x] > 1:
+        lines.append(f"one of {scene.paths[x]} edges whose gradients add up at {scene.names[x]}")
+    return "\n".join(_shortened(line, _TOOLTIP) for line in lines)
+
+
+def _derivative(edge: Reversed, scene: _Scene) -> str:
+    """The derivative as the books have it: a factor where it is one, else the map of the cotangent."""
+    if isinstance(edge.local, Tensor):
+        return one_line(edge.local, scene.values)
+    if edge.local is not None:
+        return str(edge.local)
+    return _factor(edge.probe, scene) if edge.probe is not None else "?"
+
+
+def _factor(probe: Tensor, scene: _Scene) -> str:
+    """What a cotangent is multiplied by: ``W1ᵀ`` of ``g · W1ᵀ``, ``1 / n`` of ``g / n``, 1 of ``g`` itself."""
+    g = _cotangent(probe, scene)
+    found = None if g is None else _multiplier(probe, g, scene)
+    return found or f"g ↦ {_mapped(probe, scene)}"
+
+
+def _multiplier(probe: Tensor, g: Tensor, scene: _Scene) -> str | None:
+    node = see_through(probe)
+    if node is g:
+        return "1"
+    if node.op is None:
+        return None
+    xs = [see_through(x) for x in node.inputs]
+    if xs.count(g) != 1 or any(g in inside(x, scene.values) for x in xs if x is not g):
+        return None
+    other = "" if len(xs) == 1 else one_line(xs[1 - xs.index(g)], scene.values)
+    if node.op.name == "divide":
+        return f"1 / {other}" if xs[0] is g else None
+    return {"negative": "-1", "matmul": other, "multiply": other}.get(node.op.name)
+
+
+def _mapped(probe: Tensor, scene: _Scene) -> str:
+    return one_line(probe, scene.values)
+
+
+def _cotangent(probe: Tensor, scene: _Scene) -> Tensor | None:
+    """The placeholder in a probe: the input ``g`` that is none of the graph's own."""
+    return next((x for x in inside(probe, scene.values) if x.kind == "input" and x.label == "g" and x not in scene.names), None)
+
+
+def _shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"

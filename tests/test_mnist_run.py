@@ -1,0 +1,36 @@
+"""The book's job on the real data, where it is at hand: $GRAPHC_TEST_MNIST, or ``shared/mnist`` beside the repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.nn import Job, dense_classifier, evaluate, features, load_weights, run
+
+DATA = Path(os.environ.get("GRAPHC_TEST_MNIST") or Path(__file__).parents[2] / "shared" / "mnist")
+needs_mnist = pytest.mark.skipif(
+    not (DATA / "train-images-idx3-ubyte.gz").is_file(), reason=f"no MNIST in {DATA}; $GRAPHC_TEST_MNIST names a folder"
+)
+
+
+@needs_mnist
+@pytest.mark.slow
+def test_one_epoch_on_mnist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said: list[str] = []
+    run(Job(out=tmp_path, data=DATA, epochs=1), say=said.append)
+    told = next(float(row.split()[2]) for row in "\n".join(said).splitlines() if row.strip().startswith("test"))
+    assert told >= 0.95
+    assert "step 469/469" in capsys.readouterr().err
+
+    # What was saved is what was measured: a new network with these weights.
+    network = dense_classifier(seeds=(8, 9))
+    load_weights(tmp_path / "weights.safetensors", network.variables)
+    score = gc.compile([network.image, network.label], [network.loss, network.accuracy])
+    data = gc.nn.datasets.load_mnist(DATA)
+    accuracy = evaluate(score, features(data.test_images), data.test_labels.astype(np.int32)).accuracy
+    assert accuracy == pytest.approx(told, abs=1e-4)
+    assert (tmp_path / "backprop.svg").is_file()
