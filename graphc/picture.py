@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.core import Input, Tensor
-from graphc.grad import Flow, flows
+from graphc.grad import Flow, reversed_graph
 from graphc.show import Picture, Reversed, backprop_sketch
 
 
@@ -20,9 +20,8 @@ def draw(y: Tensor, wrt: Tensor | Sequence[Tensor] = (), *, title: str = "", eng
     names a Graphviz binary; without one the picture is laid out plainly, with a warning that says what to install.
     """
     targets = [wrt] if isinstance(wrt, Tensor) else list(wrt)
-    edges = [_reversed(flow) for flow in flows(y, targets)] if targets else []
-    cotangents = {edge.node: edge.cotangent for edge in edges}
-    return Picture(backprop_sketch(y, edges, cotangents, title=title or (y.label or "graph")), engine=engine)
+    flows, cotangents = reversed_graph(y, targets) if targets else ([], {})
+    return Picture(backprop_sketch(y, [_reversed(flow) for flow in flows], cotangents, title=title or (y.label or "graph")), engine=engine)
 
 
 def _reversed(flow: Flow) -> Reversed:

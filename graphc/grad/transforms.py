@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, overload
 
 from graphc import ops
@@ -99,10 +99,16 @@ def _gradient(y: Tensor, x: Tensor, found: Tensor | None, reachable: bool, disco
     )
 
 
-def flows(y: Tensor, wrt: Sequence[Tensor]) -> list[Flow]:
-    """What each edge between ``y`` and ``wrt`` carries back, from ``y`` on: the reversed graph."""
+def reversed_graph(y: Tensor, wrt: Sequence[Tensor]) -> tuple[list[Flow], Mapping[Tensor, Tensor]]:
+    """What each edge between ``y`` and ``wrt`` carries back, from ``y`` on, and the cotangent of each node."""
     _check(y, list(wrt), "raise", "zero")
-    return Sweep(y, _one(y) if not y.shape else ops.ones_like(y), wrt).flows
+    sweep = Sweep(y, ops.ones_like(y), wrt)
+    return sweep.flows, sweep.cotangents
+
+
+def flows(y: Tensor, wrt: Sequence[Tensor]) -> list[Flow]:
+    """The edges of :func:`reversed_graph`."""
+    return reversed_graph(y, wrt)[0]
 
 
 def why_no_gradient(y: Tensor, x: Tensor) -> str | None:

@@ -23,8 +23,8 @@ def of_scores(epochs: Sequence[Score], test: Score, beside_notes: bool) -> str:
     rows = [_row(str(number), score) for number, score in enumerate(epochs, 1)]
     head, last = f"{'epoch':<5}  {'loss':>6}  {'accuracy':>8}", _row("test", test)
     if beside_notes:
-        rows = [f"{row}   {notes.loss:10.3f}  {notes.accuracy:8.3f}" for row, notes in zip(rows, NOTES, strict=True)]
-        head, last = f"{head}   {'notes:':<6}loss  accuracy", f"{last}   {NOTES_TEST:>20}"
+        rows = [f"{row}   {notes.loss:11.3f}  {notes.accuracy:8.3f}" for row, notes in zip(rows, NOTES, strict=True)]
+        head, last = f"{head}   notes: loss  accuracy", f"{last}   {NOTES_TEST:>21}"
     return "\n".join(["", head, *rows, last, ""])
 
 

@@ -10,10 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from graphc.core import Variable, describe
+from graphc.core import Variable, describe, dtypes
 from graphc.core.errors import GraphcError
 
 Array = np.ndarray[Any, Any]
+
+_FLOATS = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
+_WHOLE = {f"{letter}{bits}": f"{kind}{bits}" for letter, kind in (("I", "int"), ("U", "uint")) for bits in (8, 16, 32, 64)}
+_DTYPES = {"BOOL": "bool", **_WHOLE, **_FLOATS}
+"""The format's names for the dtypes, in ours."""
 
 
 class WeightsError(GraphcError):
@@ -83,16 +88,23 @@ def _state(target: Path) -> str:
 
 
 def _read(path: Path) -> dict[str, Array]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+    from safetensors import SafetensorError, deserialize
 
     try:
-        return load(path.read_bytes())
+        return {name: _array(name, entry) for name, entry in deserialize(path.read_bytes())}
     except OSError as error:
         given = [error.strerror or str(error)]
         raise WeightsError(f"no weights can be read from {path}", given=given, fits="a file made by save_weights") from error
     except SafetensorError as error:
         raise WeightsError(f"{path} is no whole safetensors file", given=[str(error)], fits="a file made by save_weights") from error
+
+
+def _array(name: str, entry: Mapping[str, Any]) -> Array:
+    # Not safetensors.numpy.load: that writes bfloat16, and does not read it.
+    dtype = _DTYPES.get(entry["dtype"])
+    if dtype is None:
+        raise WeightsError(f"weights: {name} is of type {entry['dtype']}", fits=", ".join(_DTYPES))
+    return np.frombuffer(entry["data"], dtypes.numpy_dtype(dtype)).reshape(entry["shape"])
 
 
 def _check(path: Path, arrays: Mapping[str, Array], named: Mapping[str, Variable]) -> None:

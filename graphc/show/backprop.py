@@ -16,12 +16,13 @@ from typing import Final
 from graphc.core import Constant, Tensor, describe, toposort
 from graphc.core.errors import DrawError
 from graphc.show.formula import inside, one_line
-from graphc.show.names import Namer
-from graphc.show.notation import leaf_number, see_through, symbol
+from graphc.show.names import Namer, owned
+from graphc.show.notation import leaf_number, see_through
 from graphc.show.sketch import Edge, Node, Sketch
 from graphc.show.style import NodeKind
+from graphc.show.template import symbol
 
-_LABEL: Final = 32
+_LABEL: Final = 40
 """Characters of an edge's label; the tooltip has all of it."""
 _TOOLTIP: Final = 400
 """Characters of a line of a tooltip."""
@@ -46,7 +47,9 @@ class Reversed:
     cotangent: Tensor
 
 
-def backprop_sketch(y: Tensor, flow: Iterable[Reversed], cotangents: Mapping[Tensor, Tensor] | None = None, *, title: str = "graph") -> Sketch:
+def backprop_sketch(
+    y: Tensor, flow: Iterable[Reversed], cotangents: Mapping[Tensor, Tensor] | None = None, *, title: str = "graph"
+) -> Sketch:
     """The graph of ``y``, and over it the edges on which its gradient flows.
 
     ``cotangents`` are the derivatives of ``y`` with respect to nodes of its graph, which tooltips then show. Without any ``flow``
@@ -64,7 +67,7 @@ class _Scene:
     """The graph with what its parts are called.
 
     ``values`` are the names without those of numbers, ``gradients`` the formulas of the cotangents, ``paths`` how many edges bring
-    a gradient to a node.
+    a gradient to a node, ``own`` the nodes that are no other graph's.
     """
 
     root: Tensor
@@ -75,6 +78,7 @@ class _Scene:
     folded: frozenset[Tensor]
     gradients: Mapping[Tensor, str]
     paths: Counter[Tensor]
+    own: set[Tensor]
 
     @property
     def drawn(self) -> list[Tensor]:
@@ -88,7 +92,7 @@ def _scene(y: Tensor, flow: tuple[Reversed, ...], cotangents: Mapping[Tensor, Te
     values = {node: name for node, name in names.items() if node.label or not _is_number(node)}
     paths = Counter(edge.node.inputs[edge.index] for edge in flow)
     folded = _folded(y, nodes, set(paths))
-    return _Scene(y, flow, nodes, names, values, folded, _gradients(nodes, values, names[y], cotangents), paths)
+    return _Scene(y, flow, nodes, names, values, folded, _gradients(nodes, values, names[y], cotangents), paths, owned(nodes))
 
 
 def _check(y: Tensor, flow: tuple[Reversed, ...], nodes: tuple[Tensor, ...]) -> None:
@@ -97,7 +101,11 @@ def _check(y: Tensor, flow: tuple[Reversed, ...], nodes: tuple[Tensor, ...]) -> 
         if node in known and 0 <= index < len(node.inputs) and count == 1:
             continue
         wrong = f"{count} flows" if count > 1 else "a flow"
-        raise DrawError(f"backprop_sketch({y!r}): {wrong} over input {index} of {node!r}", given=[describe(node)], fits="one flow an edge of the graph of y")
+        raise DrawError(
+            f"backprop_sketch({y!r}): {wrong} over input {index} of {node!r}",
+            given=[describe(node)],
+            fits="one flow an edge of the graph of y",
+        )
 
 
 def _value_names(y: Tensor, nodes: tuple[Tensor, ...]) -> dict[Tensor, str]:
@@ -125,7 +133,9 @@ def _is_infix(node: Tensor) -> bool:
     return len(node.inputs) == 2 and node.op is not None and node.op.binds > 0 and not all(map(_is_number, node.inputs))
 
 
-def _gradients(nodes: tuple[Tensor, ...], values: Mapping[Tensor, str], root: str, cotangents: Mapping[Tensor, Tensor]) -> dict[Tensor, str]:
+def _gradients(
+    nodes: tuple[Tensor, ...], values: Mapping[Tensor, str], root: str, cotangents: Mapping[Tensor, Tensor]
+) -> dict[Tensor, str]:
     """For each value the gradient with respect to it, in terms of values and of gradients nearer to the root."""
     nearer: dict[Tensor, str] = {}
     names = ChainMap(nearer, {**values})
@@ -178,8 +188,7 @@ def _node_tooltip(node: Tensor, scene: _Scene) -> str:
     lines = [f"{name}: {node.type}"]
     if node.op is not None:
         lines.append(f"{name} = {one_line(node, {x: scene.values[x] for x in node.inputs if x in scene.values})}")
-    # An equal constant is one node for the whole process, so its line may be another program's.
-    if node.origin is not None and not isinstance(node, Constant) and (node.inputs or node.op is None):
+    if node.origin is not None and node in scene.own:
         lines.append(str(node.origin))
     if node in scene.gradients:
         lines.append(f"gradient of {scene.names[scene.root]}: {_partial(scene.names[scene.root], name)} = {scene.gradients[node]}")
@@ -204,16 +213,17 @@ def _backward_edge(edge: Reversed, scene: _Scene) -> Edge:
 
 def _label(edge: Reversed, scene: _Scene) -> str:
     head = _partial(scene.names[edge.node], scene.names[edge.node.inputs[edge.index]])
-    return _shortened(f"{head} = {_derivative(edge, scene)}", _LABEL)
+    return _shortened(f"{head}{_derivative(edge, scene)}", _LABEL)
 
 
 def _edge_tooltip(edge: Reversed, scene: _Scene) -> str:
     source, x = edge.node, edge.node.inputs[edge.index]
     head = _partial(scene.names[source], scene.names[x])
-    lines = [f"{head} = {_derivative(edge, scene)}"]
-    if edge.probe is not None:
-        lines.append(f"takes a cotangent g of {scene.names[source]} to {_mapped(edge.probe, scene)}")
-    elif x.shape != source.shape:
+    derivative = _derivative(edge, scene)
+    lines = [f"{head}{derivative}"]
+    if edge.probe is not None and "↦" not in derivative:
+        lines.append(f"g ↦ {one_line(edge.probe, scene.values)}")
+    if edge.probe is None and x.shape != source.shape:
         lines.append(f"summed over the axes along which {scene.names[x]}: {x.type} is repeated")
     if scene.paths[x] > 1:
         lines.append(f"one of {scene.paths[x]} edges whose gradients add up at {scene.names[x]}")
@@ -221,22 +231,18 @@ def _edge_tooltip(edge: Reversed, scene: _Scene) -> str:
 
 
 def _derivative(edge: Reversed, scene: _Scene) -> str:
-    """The derivative as the books have it: a factor where it is one, else the map of the cotangent."""
+    """`` = W1ᵀ``, as the books have it, where the derivative is a factor; else ``: g ↦ ...``, what it makes of a cotangent."""
     if isinstance(edge.local, Tensor):
-        return one_line(edge.local, scene.values)
-    if edge.local is not None:
-        return str(edge.local)
-    return _factor(edge.probe, scene) if edge.probe is not None else "?"
-
-
-def _factor(probe: Tensor, scene: _Scene) -> str:
-    """What a cotangent is multiplied by: ``W1ᵀ`` of ``g · W1ᵀ``, ``1 / n`` of ``g / n``, 1 of ``g`` itself."""
-    g = _cotangent(probe, scene)
-    found = None if g is None else _multiplier(probe, g, scene)
-    return found or f"g ↦ {_mapped(probe, scene)}"
+        return f" = {one_line(edge.local, scene.values)}"
+    if edge.probe is None:
+        return "" if edge.local is None else f" = {edge.local}"
+    g = _placeholder(edge.probe, scene)
+    factor = None if g is None else _multiplier(edge.probe, g, scene)
+    return f": g ↦ {one_line(edge.probe, scene.values)}" if factor is None else f" = {factor}"
 
 
 def _multiplier(probe: Tensor, g: Tensor, scene: _Scene) -> str | None:
+    """What ``g`` is multiplied by: ``W1ᵀ`` in ``g · W1ᵀ``, ``1 / n`` in ``g / n``, 1 in ``g`` itself."""
     node = see_through(probe)
     if node is g:
         return "1"
@@ -251,12 +257,8 @@ def _multiplier(probe: Tensor, g: Tensor, scene: _Scene) -> str | None:
     return {"negative": "-1", "matmul": other, "multiply": other}.get(node.op.name)
 
 
-def _mapped(probe: Tensor, scene: _Scene) -> str:
-    return one_line(probe, scene.values)
-
-
-def _cotangent(probe: Tensor, scene: _Scene) -> Tensor | None:
-    """The placeholder in a probe: the input ``g`` that is none of the graph's own."""
+def _placeholder(probe: Tensor, scene: _Scene) -> Tensor | None:
+    """The input ``g`` of a probe that is none of the graph's own."""
     return next((x for x in inside(probe, scene.values) if x.kind == "input" and x.label == "g" and x not in scene.names), None)
 
 

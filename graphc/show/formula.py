@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from graphc.core import Constant, Tensor
 from graphc.show.names import Namer, plain_name, short_number, tex_name
-from graphc.show.notation import TEX, TEXT, Form, Notation, leaf_number, see_through, write
+from graphc.show.notation import TEX, TEXT, Form, Notation, leaf_number, see_through
+from graphc.show.writing import write
 
 WIDTH: Final = 72
 """Characters past which a line hands its longest operands over to lines of their own."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from graphc.core import Constant, Tensor, toposort
-from graphc.show.names import short_number
-from graphc.show.notation import leaf_number, value_text
+from graphc.show.names import owned, short_number
+from graphc.show.notation import leaf_number
+from graphc.show.template import value_text
 
 _SHOWN = 4  # elements of an array that are written out
 
@@ -25,7 +26,8 @@ def listing(roots: Tensor | Iterable[Tensor]) -> str:
     wanted = [roots] if isinstance(roots, Tensor) else list(roots)
     nodes = toposort(wanted)
     numbers = {node: f"%{i}" for i, node in enumerate(nodes)}
-    rows = [(numbers[node], str(node.type), _call(node, numbers), _comment(node, numbers)) for node in nodes]
+    own = owned(nodes)
+    rows = [(numbers[node], str(node.type), _call(node, numbers), _comment(node, numbers, node in own)) for node in nodes]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(2)]
     statement = min(max((len(row[2]) for row in rows), default=0), 60)
     lines = [
@@ -53,12 +55,12 @@ def _leaf(node: Tensor) -> str:
     return f"[{', '.join([*first, '...'] if flat.size > _SHOWN else first)}]"
 
 
-def _comment(node: Tensor, numbers: Mapping[Tensor, str]) -> str:
-    label = node.label if node.op is not None or isinstance(node, Constant) else None
-    # What is computed from nothing is one node for the whole process: the line is that of whoever came first.
-    line = str(node.origin) if node.origin and (node.inputs or node.kind in ("input", "variable")) else ""
-    forward = f"gradient of {numbers[node.forward]}" if node.forward in numbers else ""
-    return ", ".join(part for part in (_line(label or ""), line, forward) if part)
+def _comment(node: Tensor, numbers: Mapping[Tensor, str], own: bool) -> str:
+    parts = [_line(node.label or "") if node.op is not None or isinstance(node, Constant) else ""]
+    if own:
+        parts.append(str(node.origin or ""))
+        parts.append(f"gradient of {numbers[node.forward]}" if node.forward is not None and node.forward in numbers else "")
+    return ", ".join(part for part in parts if part)
 
 
 def _line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -30,21 +31,35 @@ def tex_name(name: str) -> str:
         return f"{indexed[1]}_{{{indexed[2]}}}{indexed[3].replace('′', chr(39))}"
     if name.isdigit() or (len(name) == 1 and name.isalpha()):
         return name
-    return r"\mathrm{%s}" % name.strip('"').translate(_TEX_ESCAPES).replace(" ", r"\ ")
+    word = name.strip('"').translate(_TEX_ESCAPES).replace(" ", r"\ ")
+    return rf"\mathrm{{{word}}}"
 
 
 def short_number(value: Any) -> str:
     """The shortest text that is this number in its own precision: ``0.1``, ``2``, ``1e-7``, ``∞``."""
-    if isinstance(value, bool | np.bool_):
-        return str(bool(value)).lower()
-    if isinstance(value, int | np.integer):
-        return str(int(value))
-    value = value if isinstance(value, np.floating) else np.float32(value)
-    if not np.isfinite(value):
-        return {"inf": "∞", "-inf": "-∞"}.get(str(float(value)), "NaN")
-    if value == 0 or 1e-4 <= abs(value) < 1e6:
-        return np.format_float_positional(value, trim="-")
-    return np.format_float_scientific(value, trim="-", exp_digits=1).replace("e+", "e")
+    kind = np.asarray(value).dtype.kind
+    if kind in "biu":
+        return str(value).lower()
+    size = abs(float(value))
+    if not math.isfinite(size):
+        return "NaN" if math.isnan(size) else "∞" if value > 0 else "-∞"
+    digits = np.float32(value) if kind == "V" else value  # bfloat16 is no float to NumPy
+    if size == 0 or 1e-4 <= size < 1e6:
+        return np.format_float_positional(digits, trim="-")
+    return np.format_float_scientific(digits, trim="-", exp_digits=1).replace("e+", "e")
+
+
+def owned(nodes: Iterable[Tensor]) -> set[Tensor]:
+    """Those of the sorted ``nodes`` that read an input or a variable.
+
+    What is computed from constants alone is one node for the whole process, so that its line and its forward node may be those of
+    another graph that was there first.
+    """
+    found: set[Tensor] = set()
+    for node in nodes:
+        if node.kind in ("input", "variable") or not found.isdisjoint(node.inputs):
+            found.add(node)
+    return found
 
 
 @dataclass(slots=True)

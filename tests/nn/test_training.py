@@ -163,9 +163,14 @@ def test_a_terminal_gets_a_bar_and_keeps_the_lines(monkeypatch: pytest.MonkeyPat
 def test_the_bar_gives_the_terminal_back_after_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     out = Terminal()
-    with pytest.raises(KeyboardInterrupt), progress(out) as listen:
-        listen(standing(1, 1))
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with progress(out) as listen:
+            listen(standing(1, 1))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert out.getvalue().rindex("\x1b[?25h") > out.getvalue().rindex("\x1b[?25l")
 
 

@@ -1,0 +1,410 @@
+"""The calculus of graphc, row by row: what gradients are at kinks, at ties and where a formula breaks. On both backends."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc import ops
+from graphc.core import Tensor
+from graphc.grad import vjp
+
+NAN, INF = math.nan, math.inf
+both = pytest.mark.parametrize("backend", ["numpy", "jax"])
+
+
+def gradients(build: Any, *points: Any, backend: str = "numpy", dtype: str = "float64", kinks: Any = "zero") -> list[Any]:
+    """The gradients of ``sum(build(*inputs))`` at these points."""
+    arrays = [np.asarray(point, dtype) for point in points]
+    inputs = [gc.input(f"x{i}", array.shape, dtype) for i, array in enumerate(arrays)]
+    found = gc.compile(inputs, gc.grad(gc.sum(build(*inputs)), inputs, disconnected="zero", kinks=kinks), backend=backend)(*arrays)
+    return [np.asarray(g) for g in found]
+
+
+def orders(build: Any, point: Any, highest: int, backend: str) -> list[Any]:
+    """The derivatives of order 1 to ``highest`` of an elementwise function."""
+    x = gc.input("x", np.shape(point), "float64")
+    derivatives: list[Tensor] = []
+    y = build(x)
+    for _ in range(highest):
+        y = gc.grad(gc.sum(y), x, disconnected="zero")
+        derivatives.append(y)
+    return [np.asarray(d) for d in gc.compile([x], derivatives, backend=backend)(np.asarray(point, "float64"))]
+
+
+# ---------------------------------------------------------------- kinks
+KINKS = {
+    "abs at 0": (ops.abs, 0, 0),
+    "relu at 0": (ops.relu, 0, 0),
+    "relu of -0": (ops.relu, -0.0, 0),
+    "relu6 at 0": (ops.relu6, 0, 0),
+    "relu6 at 6": (ops.relu6, 6, 0),
+    "hard_sigmoid at -3": (ops.hard_sigmoid, -3, 0),
+    "hard_sigmoid at 3": (ops.hard_sigmoid, 3, 0),
+    "elu at 0": (lambda x: ops.elu(x, alpha=0.5), 0, 0.5),
+    "leaky_relu at 0": (lambda x: ops.leaky_relu(x, negative_slope=0.2), 0, 0.2),
+    "clip below": (lambda x: ops.clip(x, -1, 1), -1.5, 0),
+    "clip at the lower bound": (lambda x: ops.clip(x, -1, 1), -1, 1),
+    "clip inside": (lambda x: ops.clip(x, -1, 1), 0.5, 1),
+    "clip at the upper bound": (lambda x: ops.clip(x, -1, 1), 1, 1),
+    "clip above": (lambda x: ops.clip(x, -1, 1), 1.5, 0),
+    "sqrt(x*x) at 0, as written": (lambda x: ops.sqrt(x * x), 0, NAN),
+}
+
+
+@both
+def test_the_derivative_at_a_kink_is_the_policys(backend: str) -> None:
+    x = {name: gc.input("x", (), "float64") for name in KINKS}
+    outputs = {name: gc.grad(build(x[name]), x[name]) for name, (build, _, _) in KINKS.items()}
+    found = gc.compile(list(x.values()), outputs, backend=backend, optimize=False)(*[point for _, point, _ in KINKS.values()])
+    expected = {name: value for name, (_, _, value) in KINKS.items()}
+    if backend == "jax":  # XLA rewrites sqrt(x*x) to |x| by itself
+        found.pop("sqrt(x*x) at 0, as written"), expected.pop("sqrt(x*x) at 0, as written")
+    np.testing.assert_equal({name: float(value) for name, value in found.items()}, {name: float(v) for name, v in expected.items()})
+
+
+@both
+def test_hypot_has_gradient_0_at_the_origin(backend: str) -> None:
+    da, db = gradients(ops.hypot, [0.0, 3.0], [0.0, 4.0], backend=backend)
+    np.testing.assert_allclose(da, [0, 0.6])
+    np.testing.assert_allclose(db, [0, 0.8])
+
+
+@both
+def test_clip_gives_its_bounds_the_gradient_outside(backend: str) -> None:
+    dx, low, high = gradients(ops.clip, [-2.0, -1, 0, 1, 2], -1.0, 1.0, backend=backend)
+    np.testing.assert_array_equal(dx, [0, 1, 1, 1, 0])
+    assert (low, high) == (1, 1)
+
+
+# ---------------------------------------------------------------- ties
+@both
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+def test_two_that_tie_share_evenly(name: str, backend: str) -> None:
+    da, db = gradients(getattr(ops, name), [1.0, 2.0, 0.0], [1.0, 3.0, -0.0], backend=backend)
+    np.testing.assert_array_equal(da + db, [1, 1, 1])
+    np.testing.assert_array_equal(da, [0.5, 0 if name == "maximum" else 1, 0.5])
+
+
+@both
+def test_elements_that_tie_share_evenly(backend: str) -> None:
+    (whole,) = gradients(ops.max, [[3.0, 1, 3], [3, 0, 2]], backend=backend)
+    (rows,) = gradients(lambda x: ops.min(x, axis=1), [[0.0, 0, 3], [1, 1, 1]], backend=backend)
+    np.testing.assert_allclose(whole, np.array([[1, 0, 1], [1, 0, 0]]) / 3)
+    np.testing.assert_allclose(rows, [[0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]])
+
+
+@both
+@pytest.mark.parametrize("count", [3000, 100_000])
+def test_ties_are_counted_in_float32_even_in_float16(count: int, backend: str) -> None:
+    """float16 holds no whole number above 65,504, and not every one above 2,048."""
+    x = gc.input("x", (count,), "float16")
+    (share,) = gc.compile([x], [gc.grad(gc.max(x), x)], backend=backend)(np.ones(count, "float16"))
+    assert share.dtype == np.float16
+    np.testing.assert_array_equal(np.asarray(share), np.float16(1 / count))
+
+
+def test_max_of_nan_is_nan() -> None:
+    assert math.isnan(gc.evaluate(gc.max(gc.constant([1.0, NAN]))))
+    assert math.isnan(gc.evaluate(gc.maximum(1.0, NAN)))
+
+
+# ---------------------------------------------------------------- powers
+POWERS = [  # x, y, value, d/dx, d/dy
+    (0.0, 0.0, 1.0, 0.0, 0.0),
+    (0.0, 2.0, 0.0, 0.0, 0.0),
+    (0.0, 1.0, 0.0, 1.0, 0.0),
+    (0.0, -1.0, INF, -INF, -INF),
+    (2.0, 0.0, 1.0, 0.0, math.log(2)),
+    (-2.0, 0.0, 1.0, 0.0, NAN),
+    (-2.0, 3.0, -8.0, 12.0, NAN),
+    (2.0, 3.0, 8.0, 12.0, 8 * math.log(2)),
+    (INF, 0.0, 1.0, 0.0, INF),
+]
+
+
+@both
+def test_powers_at_the_rows_of_the_policy(backend: str) -> None:
+    x, y, value, dx, dy = np.array(POWERS).T
+    a, b = gc.input("a", x.shape, "float64"), gc.input("b", x.shape, "float64")
+    p = a**b
+    found = gc.compile([a, b], [p, *gc.grad(gc.sum(p), [a, b])], backend=backend)(x, y)
+    for got, expected in zip(found, (value, dx, dy), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-12)
+
+
+@both
+@pytest.mark.parametrize("exponent", [0, 0.0, 1, 2, 3, 0.5])
+def test_powers_with_a_literal_exponent(exponent: float, backend: str) -> None:
+    points = np.array([0.0, 0.5, 2.0])
+    (dx,) = gradients(lambda x: x**exponent, points, backend=backend)
+    with np.errstate(divide="ignore"):
+        expected = exponent * points ** (exponent - 1) if exponent else np.zeros(3)
+    np.testing.assert_allclose(dx, expected)
+
+
+# ---------------------------------------------------------------- all of nothing
+@both
+def test_logsumexp_of_nothing_but_minus_infinity(backend: str) -> None:
+    x = gc.input("x", (3, 2), "float64")
+    y = gc.logsumexp(x, axis=1)
+    point = np.array([[-INF, -INF], [-INF, 0.0], [1000.0, 1000.0]])
+    value, dx = gc.compile([x], [y, gc.grad(gc.sum(y), x)], backend=backend)(point)
+    np.testing.assert_allclose(value, [-INF, 0, 1000 + math.log(2)])
+    np.testing.assert_allclose(dx, [[0, 0], [0, 1], [0.5, 0.5]], atol=1e-15)
+
+
+@both
+def test_logaddexp_of_two_minus_infinities(backend: str) -> None:
+    a, b = gc.input("a", (3,), "float64"), gc.input("b", (3,), "float64")
+    y = gc.logaddexp(a, b)
+    value, da, db = gc.compile([a, b], [y, *gc.grad(gc.sum(y), [a, b])], backend=backend)([-INF, -INF, 800.0], [-INF, 1.0, 800.0])
+    np.testing.assert_allclose(value, [-INF, 1, 800 + math.log(2)])
+    np.testing.assert_allclose(da, [0, 0, 0.5])
+    np.testing.assert_allclose(db, [0, 1, 0.5])
+
+
+# ---------------------------------------------------------------- where
+def _sliced(x: Tensor) -> Tensor:
+    return gc.where(x[1:] > 0, gc.log(x)[1:], 0)
+
+
+WHERES: dict[str, tuple[Any, list[float], list[list[float]]]] = {
+    "log at 0": (lambda x: gc.where(x > 0, gc.log(x), 0), [0.0, 2.0], [[0, 0.5], [0, -0.25], [0, 0.25]]),
+    "exp at 1000": (lambda x: gc.where(x < 1, gc.exp(x), 0), [1000.0, 0.0], [[0, 1], [0, 1], [0, 1]]),
+    "sqrt at 0 and below": (lambda x: gc.where(x > 0, gc.sqrt(x), 0), [0.0, -1.0, 4.0], [[0, 0, 1 / 4], [0, 0, -1 / 32], [0, 0, 3 / 256]]),
+    "x/x at 0": (lambda x: gc.where(x > 0, 1 / x, 0), [0.0, 2.0], [[0, -1 / 4], [0, 1 / 4], [0, -3 / 8]]),
+    "a product that is undefined": (lambda x: gc.where(x < 1, x * gc.exp(x), 0), [1000.0, 0.0], [[0, 1], [0, 2], [0, 3]]),
+    "the other branch": (lambda x: gc.where(x <= 0, 0, gc.log(x)), [0.0, 2.0], [[0, 0.5], [0, -0.25], [0, 0.25]]),
+    "nested": (lambda x: gc.where(x > 0, gc.where(x < 5, gc.log(x), x), 0), [0.0, 2.0, 7.0], [[0, 0.5, 1], [0, -0.25, 0], [0, 0.25, 0]]),
+    "a power": (lambda x: gc.where(x > 0, x**0.5, 0), [0.0, 4.0], [[0, 1 / 4], [0, -1 / 32], [0, 3 / 256]]),
+    "over a slice": (_sliced, [5.0, 0.0, 2.0], [[0, 0, 0.5], [0, 0, -0.25], [0, 0, 0.25]]),
+    "over a reshape": (lambda x: gc.where(x.reshape(2, 1) > 0, gc.log(x).reshape(2, 1), 0), [0.0, 2.0], [[0, 0.5], [0, -0.25], [0, 0.25]]),
+    "over a broadcast": (
+        lambda x: gc.where(gc.broadcast_to(x, shape=(3, 2)) > 0, gc.broadcast_to(gc.log(x), shape=(3, 2)), 0),
+        [0.0, 2.0],
+        [[0, 1.5], [0, -0.75], [0, 0.75]],
+    ),
+    "over a transposition": (
+        lambda x: gc.where(gc.expand_dims(x, axis=0).T > 0, gc.log(gc.expand_dims(x, axis=0)).T, 0), [0.0, 2.0], [[0, 0.5], [0, -0.25], [0, 0.25]]
+    ),
+    "over a sum": (lambda x: gc.where(gc.sum(x) > 100, gc.sum(gc.log(x)), gc.sum(x)), [0.0, 2.0], [[1, 1], [0, 0], [0, 0]]),
+    "of a concatenation": (lambda x: gc.where(gc.concatenate([x, x]) > 0, gc.concatenate([gc.log(x), x]), 0), [0.0, 2.0], [[0, 1.5], [0, -0.25], [0, 0.25]]),
+    "a chain": (lambda x: gc.where(x > 0, gc.log(gc.sqrt(x) * 1.0), 0), [0.0, 2.0], [[0, 0.25], [0, -0.125], [0, 0.125]]),
+}  # fmt: skip
+
+
+@both
+@pytest.mark.parametrize("name", WHERES)
+def test_the_branch_that_was_not_taken_is_never_seen(name: str, backend: str) -> None:
+    build, point, expected = WHERES[name]
+    found = orders(build, point, 3, backend)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+
+
+@both
+def test_a_quotient_behind_a_condition_of_its_own(backend: str) -> None:
+    c = np.array([True, False])
+    dx, dy = gradients(lambda x, y: gc.where(gc.constant(c), x / y, 0), [1.0, 1.0], [2.0, 0.0], backend=backend)
+    np.testing.assert_array_equal(dx, [0.5, 0])
+    np.testing.assert_array_equal(dy, [-0.25, 0])
+
+
+@both
+def test_a_value_that_is_read_outside_the_condition_too_is_not_masked(backend: str) -> None:
+    """log(x) is wanted unmasked, so its derivative at 0 is what it is."""
+    (dx,) = gradients(lambda x: gc.where(x > 1, gc.log(x), 0) + gc.log(x), [0.0, 0.5, 2.0], backend=backend)
+    np.testing.assert_array_equal(dx, [INF, 2, 1])
+
+
+@both
+def test_a_condition_shared_by_both_branches(backend: str) -> None:
+    def build(x: Tensor) -> Tensor:
+        e = gc.exp(x)
+        return gc.where(x > 0, 1 / (1 + gc.exp(-x)), e / (1 + e))
+
+    (dx,) = gradients(build, [-1000.0, 0.0, 1000.0], backend=backend)
+    np.testing.assert_allclose(dx, [0, 0.25, 0])
+
+
+def test_where_wants_truth_values() -> None:
+    x = gc.input("x", (3,))
+    with pytest.raises(gc.errors.DTypeError, match="the condition is float32"):
+        gc.where(x, x, 0)
+
+
+# ---------------------------------------------------------------- stable to second order
+STABLE: dict[str, Any] = {
+    "tanh": gc.tanh, "sigmoid": gc.sigmoid, "softplus": gc.softplus, "log_sigmoid": gc.log_sigmoid, "silu": gc.silu, "mish": gc.mish,
+    "softsign": gc.softsign, "asinh": gc.asinh, "atan": gc.atan, "elu": gc.elu, "log1p of exp": lambda x: gc.log1p(gc.exp(-gc.abs(x))),
+}  # fmt: skip
+
+
+@both
+@pytest.mark.parametrize("name", STABLE)
+def test_derivatives_of_stable_functions_are_finite_far_out(name: str, backend: str) -> None:
+    x = gc.input("x", (6,), "float32")
+    first = gc.grad(gc.sum(STABLE[name](x)), x)
+    second = gc.grad(gc.sum(first), x, disconnected="zero")
+    for found in gc.compile([x], [first, second], backend=backend)(np.float32([-1e4, -200, -80, 80, 200, 1e4])):
+        assert np.isfinite(found).all(), found
+
+
+@both
+def test_softmax_and_its_kin_far_out(backend: str) -> None:
+    x = gc.input("x", (2, 3), "float32")
+    point = np.float32([[1e4, 0, -1e4], [-1e4, -1e4, -1e4]])
+    outputs = [gc.softmax(x), gc.log_softmax(x), gc.grad(gc.sum(gc.log_softmax(x)[:, 0]), x), gc.grad(gc.sum(gc.softmax(x)[:, 0]), x)]
+    soft, log, dlog, dsoft = gc.compile([x], outputs, backend=backend)(point)
+    np.testing.assert_allclose(soft, [[1, 0, 0], [1 / 3] * 3], rtol=1e-6)
+    np.testing.assert_allclose(log, [[0, -1e4, -2e4], [-math.log(3)] * 3], rtol=1e-6)
+    np.testing.assert_allclose(dlog, [[0, 0, 0], [2 / 3, -1 / 3, -1 / 3]], rtol=1e-6)
+    np.testing.assert_allclose(dsoft, [[0, 0, 0], [2 / 9, -1 / 9, -1 / 9]], rtol=1e-5)
+
+
+# ---------------------------------------------------------------- indices
+@both
+def test_gather_with_duplicates_accumulates(backend: str) -> None:
+    x, i = gc.input("x", (4,), "float64"), gc.input("i", (5,), "int32")
+    y = gc.sum(gc.take(x, i) * gc.constant([1.0, 2, 3, 4, 5], "float64"))
+    found = gc.compile([x, i], gc.grad(y, x), backend=backend)(np.zeros(4), np.int32([0, 2, 2, -1, 0]))
+    np.testing.assert_array_equal(found, [6, 0, 5, 4])
+
+
+@pytest.mark.parametrize("bad", [4, -5])
+def test_an_index_out_of_bounds(bad: int) -> None:
+    """IndexError on NumPy; on JAX take fills with NaN."""
+    x, i = gc.input("x", (4,)), gc.input("i", (1,), "int32")
+    with pytest.raises(IndexError):
+        gc.compile([x, i], gc.take(x, i))(np.zeros(4, "float32"), np.int32([bad]))
+    assert np.isnan(gc.compile([x, i], gc.take(x, i), backend="jax")(np.zeros(4, "float32"), np.int32([bad]))).all()
+
+
+@pytest.mark.parametrize("bad", [3, -1])
+def test_a_label_outside_the_classes(bad: int) -> None:
+    x, t = gc.input("x", (2, 3)), gc.input("t", (2,), "int32")
+    y = gc.sparse_categorical_crossentropy(t, x, from_logits=True)
+    arguments = np.zeros((2, 3), "float32"), np.int32([0, bad])
+    with pytest.raises(IndexError):
+        gc.compile([x, t], y)(*arguments)
+    found = np.asarray(gc.compile([x, t], y, backend="jax")(*arguments))
+    assert np.isfinite(found[0])
+    assert np.isnan(found[1])
+
+
+# ---------------------------------------------------------------- no gradient
+def test_an_integer_wrt_raises_and_names_the_tensor_and_its_line() -> None:
+    i = gc.input("labels", (3,), "int32")
+    with pytest.raises(gc.errors.DTypeError, match=r"labels.*test_policy\.py:\d+") as caught:
+        gc.grad(gc.sum(i * 1.5), i)
+    assert "only floats have gradients" in str(caught.value)
+
+
+def test_an_output_that_does_not_depend_raises_or_gives_zeros() -> None:
+    x, w = gc.input("x", (3,)), gc.input("w", (2, 2))
+    y = gc.sum(x * x)
+    with pytest.raises(gc.errors.GradientError, match="does not depend on x") as caught:
+        gc.grad(y, w)
+    assert "'w'" in str(caught.value)
+    zeros = gc.grad(y, w, disconnected="zero")
+    assert (zeros.shape, zeros.dtype) == ((2, 2), "float32")
+    np.testing.assert_array_equal(gc.evaluate(zeros), np.zeros((2, 2)))
+
+
+def test_a_path_that_is_cut_gives_zeros_and_says_why() -> None:
+    x = gc.input("x", (3,))
+    for build, reason in {gc.floor: "rounding is flat", lambda x: gc.cast(x > 0, "float32"): "a comparison is flat", gc.stop_gradient: "stop_gradient"}.items():
+        y = gc.sum(build(x) * 2)
+        np.testing.assert_array_equal(gc.evaluate(gc.grad(y, x), {x: [1, 2, 3]}), [0, 0, 0])
+        why = gc.why_no_gradient(y, x)
+        assert reason in why
+        assert "test_policy.py:" in why
+    assert gc.why_no_gradient(gc.sum(x), x) is None
+    assert "no path" in gc.why_no_gradient(gc.sum(x), gc.input("z", (3,)))
+
+
+@pytest.mark.parametrize("name", ["floor", "ceil", "round", "trunc", "sign", "equal", "less", "argmax", "isnan", "logical_not", "floor_divide", "one_hot"])
+def test_ops_without_a_gradient_say_why(name: str) -> None:
+    assert getattr(ops, name).zero_gradient
+
+
+def test_a_non_scalar_raises_and_names_the_ways_on() -> None:
+    x = gc.input("x", (3,))
+    with pytest.raises(gc.errors.GradientError, match="not a scalar") as caught:
+        gc.grad(x * x, x)
+    for way in ("vjp", "jacobian", "sum"):
+        assert way in caught.value.fits
+
+
+# ---------------------------------------------------------------- kinks="nan" and kinks="raise"
+@both
+@pytest.mark.parametrize("name", ["abs", "relu", "maximum", "clip", "hypot"])
+def test_kinks_nan_marks_the_points(name: str, backend: str) -> None:
+    build = {"maximum": lambda x: gc.maximum(x, 0), "clip": lambda x: gc.clip(x, 0, 5), "hypot": lambda x: gc.hypot(x, 0)}.get(name, getattr(gc, name))
+    (dx,) = gradients(build, [-1.0, 0.0, 1.0], backend=backend, kinks="nan")
+    np.testing.assert_array_equal(np.isnan(dx), [False, True, False])
+
+
+@both
+def test_kinks_raise_raises_in_the_call_that_meets_one(backend: str) -> None:
+    x = gc.input("x", (3,), "float64")
+    run = gc.compile([x], gc.grad(gc.sum(gc.abs(x)), x, kinks="raise"), backend=backend)
+    np.testing.assert_array_equal(run([-1.0, 2, 3]), [-1, 1, 1])
+    with pytest.raises(gc.errors.KinkError, match=r"abs \(test_policy\.py:\d+\) was differentiated at a kink"):
+        run([-1.0, 0, 3])
+    np.testing.assert_array_equal(run([-1.0, 2, -3]), [-1, 1, -1])
+
+
+def test_a_policy_that_is_none_is_refused() -> None:
+    x = gc.input("x", ())
+    with pytest.raises(gc.errors.ArgumentError, match="kinks='zeros'"):
+        gc.grad(gc.abs(x), x, kinks="zeros")
+
+
+def test_the_policy_prints_itself() -> None:
+    text = gc.kinks()
+    for name in ("abs", "relu", "maximum", "clip", "max", "hypot"):
+        assert any(line.split()[0] == name for line in text.splitlines())
+
+
+# ---------------------------------------------------------------- literals
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_literals_keep_the_dtype(dtype: str) -> None:
+    x = gc.input("x", (3,), dtype)
+    for y in (x * 2, 2 * x, x + 0.5, x**2, x / 3, gc.maximum(x, 0), gc.where(x > 0, x, 0.0), x - True, gc.clip(x, 0, 1)):
+        assert y.dtype == dtype
+        assert gc.grad(gc.sum(y), x).dtype == dtype
+
+
+def test_literals_of_a_higher_kind_win() -> None:
+    i, b = gc.input("i", (3,), "int8"), gc.input("b", (3,), "bool")
+    assert ((i * 2).dtype, (i * 2.5).dtype, (b * 2).dtype) == ("int8", "float64", "int64")
+
+
+def test_a_literal_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(gc.errors.DTypeError, match="300 does not fit into uint8"):
+        gc.input("i", (3,), "uint8") + 300
+
+
+# ---------------------------------------------------------------- broadcasting and repetition
+@both
+def test_a_broadcast_input_sums_over_every_broadcast_axis(backend: str) -> None:
+    x, b = gc.input("x", ("n", 3), "float64"), gc.input("b", (1, 3), "float64")
+    run = gc.compile([x, b], gc.grad(gc.sum((x + b) * x), b), backend=backend)
+    for n in (0, 1, 4):
+        point = np.arange(3.0 * n).reshape(n, 3)
+        np.testing.assert_allclose(run(point, np.zeros((1, 3))), point.sum(axis=0, keepdims=True))
+
+
+def test_an_input_used_twice_adds_both_contributions() -> None:
+    (dx,) = gradients(lambda x: gc.sum(x * x) + gc.matmul(x, x), [1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(dx, [4, 8, 12])
+
+
+def test_vjp_with_an_array_as_cotangent() -> None:
+    x = gc.input("x", (2,), "float64")
+    np.testing.assert_array_equal(gc.evaluate(vjp(x * x, x, [10.0, 100.0]), {x: [1, 2]}), [20, 400])
+    with pytest.raises(gc.errors.ShapeError, match="cotangent has shape"):
+        vjp(x * x, x, [1.0, 2.0, 3.0])
