@@ -13,7 +13,8 @@ from graphc.nn import Job, dense_classifier, evaluate, features, load_weights, r
 
 DATA = Path(os.environ.get("GRAPHC_TEST_MNIST") or Path(__file__).parents[2] / "shared" / "mnist")
 needs_mnist = pytest.mark.skipif(
-    not (DATA / "train-images-idx3-ubyte.gz").is_file(), reason=f"no MNIST in {DATA}; $GRAPHC_TEST_MNIST names a folder"
+    not any((DATA / f"train-images-idx3-ubyte{end}").is_file() for end in ("", ".gz")),
+    reason=f"no MNIST in {DATA}; $GRAPHC_TEST_MNIST names a folder",
 )
 
 

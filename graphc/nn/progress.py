@@ -66,10 +66,10 @@ class _Bar:
 
     def hear(self, standing: Standing) -> None:
         bars = self.bars = self.bars or _started(self.out)
+        name, text = f"epoch {standing.epoch}/{standing.epochs}", measured(standing)
         if self.task is None:
-            self.task = bars.add_task("", text="")
-        name = f"epoch {standing.epoch}/{standing.epochs}"
-        bars.update(self.task, description=name, total=standing.steps, completed=standing.step, text=measured(standing))
+            self.task = bars.add_task(name, text=text)
+        bars.update(self.task, description=name, total=standing.steps, completed=standing.step, text=text)
         if standing.step == standing.steps:
             bars.console.print(line(standing), markup=False, highlight=False)
 

@@ -14,6 +14,7 @@ from graphc.core import Variable, describe, dtypes
 from graphc.core.errors import GraphcError
 
 Array = np.ndarray[Any, Any]
+Entries = list[tuple[str, dict[str, Any]]]
 
 _FLOATS = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 _WHOLE = {f"{letter}{bits}": f"{kind}{bits}" for letter, kind in (("I", "int"), ("U", "uint")) for bits in (8, 16, 32, 64)}
@@ -88,10 +89,11 @@ def _state(target: Path) -> str:
 
 
 def _read(path: Path) -> dict[str, Array]:
-    from safetensors import SafetensorError, deserialize
+    from safetensors import SafetensorError, deserialize  # pyright: ignore[reportUnknownVariableType]  # its stub has no types
 
     try:
-        return {name: _array(name, entry) for name, entry in deserialize(path.read_bytes())}
+        entries: Entries = deserialize(path.read_bytes())
+        return {name: _array(name, entry) for name, entry in entries}
     except OSError as error:
         given = [error.strerror or str(error)]
         raise WeightsError(f"no weights can be read from {path}", given=given, fits="a file made by save_weights") from error

@@ -68,8 +68,8 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         return
     try:
         os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return  # it ended by itself meanwhile
+    except (ProcessLookupError, PermissionError):  # it ended by itself meanwhile; macOS says so by the latter
+        child.kill()
 
 
 def _ending(status: int, messages: bytes) -> str:

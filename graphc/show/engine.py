@@ -84,8 +84,9 @@ class Drawing:
     drawn_by: str
 
 
+# A copy: os.environ itself cannot be pickled, and a picture of a search that can change would be no value.
 def _environment() -> Mapping[str, str]:
-    return os.environ
+    return dict(os.environ)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +214,8 @@ def _once(dot: str, form: Format, engine: Engine, options: tuple[str, ...], time
 
 def _is_picture(data: bytes, form: Format) -> bool:
     first, last = _SIGNATURES[form]
-    return first in data[:2000] and last in data[-100:]
+    begins = first in data if form == "svg" else data.startswith(first)  # SVG: after a prolog with the title, of any length
+    return begins and last in data[-100:]
 
 
 def _warn_of(failures: list[Failure], drawing: Drawing) -> None:

@@ -50,7 +50,8 @@ def formula(y: Tensor, names: Mapping[Tensor, str] | None = None, *, width: int 
     characters, and at most ``parts`` definitions are listed under ``where``.
     """
     given = dict(names or {})
-    title = given.pop(y, None) or (plain_name(y.label) if y.label else None)
+    own = plain_name(y.label) if y.label and (y.op is not None or isinstance(y, Constant)) else None
+    title = given.pop(y, own)
     lines = _definitions(see_through(y, given), given, width, parts)
     return Formula(_as_text(title, lines), _as_latex(title, lines))
 

@@ -13,15 +13,15 @@ _SHOWN = 4  # elements of an array that are written out
 
 
 def listing(roots: Tensor | Iterable[Tensor]) -> str:
-    """The graph as text, in an order in which it could be computed; the same text for the same graph, always::
+    """The graph as text, in an order in which it could be computed; the same text for the same graph, always.
+
+    A comment has the label and the user's line. A node of a gradient names the forward node that it belongs to::
 
         %0 : f32[batch, 784] = input x           # train.py:9
         %1 : f32[784, 512]   = variable w        # train.py:11
         %2 : f32[batch, 512] = matmul(%0, %1)    # train.py:12
         %3 : f32[batch, 512] = relu(%2)          # h, train.py:12
         return %3
-
-    A comment has the label and the user's line. A node of a gradient names the forward node that it belongs to.
     """
     wanted = [roots] if isinstance(roots, Tensor) else list(roots)
     nodes = toposort(wanted)

@@ -193,10 +193,11 @@ def _attributes(values: Mapping[str, str]) -> str:
 def _quoted(identifier: str) -> str:
     from graphviz.quoting import escape, quote
 
-    # An identifier knows no escape but \", so doubled backslashes only keep it from ending in half of one; ids stay distinct.
-    return quote(escape(printable(identifier)))
+    # Ids stay distinct.  An id knows no escape but \", so doubling only keeps it from ending in half of one; and Graphviz copies what
+    # looks like an entity into the SVG as it is, where an unknown one is an error.
+    return quote(escape(printable(identifier).replace("&", "&amp;")))
 
 
 def _escaped(text: str) -> str:
     # Graphviz reads &lt; as <, and \N as the node's name: write both so that they come out as they are.
-    return text.replace("&", "&amp;").replace("\\", "\\\\").replace("\r\n", "\n").replace("\n", r"\n")
+    return printable(text).replace("&", "&amp;").replace("\\", "\\\\").replace("\r\n", "\n").replace("\n", r"\n")

@@ -1,0 +1,223 @@
+"""Nodes: hash-consing, weakness, the user's lines, and chains that are too long to recurse over."""
+
+import gc as collector
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.core import Tensor, consumers, expr, rebuild, substitute, toposort
+from graphc.core.types import TensorType
+
+
+def here() -> int:
+    """The line that calls this."""
+    return sys._getframe(1).f_lineno
+
+
+# ---------------------------------------------------------------- identity
+def test_the_same_expression_is_the_same_object() -> None:
+    x, y = gc.input("x", (3,)), gc.input("y", (3,))
+    assert x + y is x + y
+    assert gc.sum(x * y, axis=0) is gc.sum(x * y, axis=-1)
+    assert gc.sum(x) is gc.sum(x, axis=None, keepdims=False)
+    assert x + 1 is x + np.float32(1)
+    assert gc.transpose(gc.exp(x)) is gc.exp(x).T
+
+
+def test_what_differs_in_anything_is_another_object() -> None:
+    x, y = gc.input("x", (3, 3)), gc.input("y", (3, 3))
+    assert x + y is not y + x
+    assert gc.sum(x, axis=0) is not gc.sum(x, axis=1)
+    assert gc.leaky_relu(x, negative_slope=0.1) is not gc.leaky_relu(x, negative_slope=0.2)
+    assert gc.input("x", (3, 3)) is not x
+    assert gc.variable(np.zeros(2)) is not gc.variable(np.zeros(2))
+
+
+def test_constants_are_shared_by_value_dtype_shape_and_sign() -> None:
+    assert gc.constant([1.0, 2.0]) is gc.constant(np.array([1.0, 2.0]))
+    assert gc.constant(np.arange(1000.0)) is gc.constant(np.arange(1000.0))
+    different = [gc.constant(0.0), gc.constant(-0.0), gc.constant(0.0, "float32"), gc.constant([0.0]), gc.constant(0), gc.constant([[0.0]])]
+    assert len({id(c) for c in different}) == len(different)
+
+
+def test_a_constant_is_a_copy_that_cannot_be_written() -> None:
+    array = np.arange(3.0)
+    c = gc.constant(array)
+    array[0] = 9
+    assert c.value[0] == 0
+    with pytest.raises(ValueError, match="read-only"):
+        c.value[0] = 1
+
+
+def test_types_are_shared() -> None:
+    assert TensorType("float32", (2, 3)) is TensorType("float32", (2, 3))
+    assert gc.input("x", ("n",)).type is gc.input("y", ("n",)).type
+
+
+def test_threads_that_build_the_same_expression_get_the_same_node() -> None:
+    x = gc.input("x", (3,))
+    found: list[list[Tensor]] = []
+    barrier = threading.Barrier(8)
+
+    def build() -> None:
+        barrier.wait()
+        found.append([gc.exp(x * float(i)) for i in range(300)])
+
+    threads = [threading.Thread(target=build) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for nodes in zip(*found, strict=True):
+        assert len({id(node) for node in nodes}) == 1
+
+
+def test_nodes_cannot_be_compared_counted_or_asked_for_truth_by_mistake() -> None:
+    x = gc.input("x", ("n",))
+    assert (x == gc.input("x", ("n",))) is False
+    assert len({x, x}) == 1
+    with pytest.raises(gc.errors.ArgumentError, match="has no value yet"):
+        bool(x > 0)
+    with pytest.raises(TypeError, match="no length"):
+        len(x)
+
+
+# ---------------------------------------------------------------- weakness
+def test_the_table_of_nodes_does_not_keep_them_alive() -> None:
+    x = gc.input("x", (3,))
+    collector.collect()
+    before = len(expr._nodes)
+    for i in range(10_000):
+        gc.exp(x + float(i)) * x
+    collector.collect()
+    assert len(expr._nodes) <= before + 2
+
+
+def test_nodes_die_by_reference_counting_alone() -> None:
+    collector.collect()
+    collector.disable()
+    try:
+        before = len(expr._nodes)
+        x = gc.input("x", (3,))
+        y = gc.sum(gc.tanh(x) * x)
+        dx = gc.grad(y, x)
+        assert len(expr._nodes) > before
+        del y, dx
+        assert len(expr._nodes) == before
+    finally:
+        collector.enable()
+
+
+# ---------------------------------------------------------------- origins
+def test_a_node_knows_the_users_line() -> None:
+    x = gc.input("x", (3,)); line = here()  # noqa: E702
+    y = gc.softplus(x); after = here()  # noqa: E702
+    assert (x.origin.line, y.origin.line) == (line, after)
+    assert x.origin.file == __file__
+    assert str(y.origin) == f"test_nodes.py:{after}"
+
+
+def test_nodes_made_inside_graphc_carry_the_users_line() -> None:
+    x = gc.input("x", (3, 2))
+    v = gc.var(x, axis=0); line = here()  # noqa: E702
+    assert {node.origin.line for node in toposort([v]) if node is not x} == {line}
+
+
+def test_gradient_nodes_know_their_forward_node_and_its_line() -> None:
+    x = gc.input("x", (3,))
+    y = gc.tanh(x); forward_line = here()  # noqa: E702
+    loss = gc.sum(y)
+    dx = gc.grad(loss, x)
+    before = set(toposort([loss]))
+    new = [node for node in toposort([dx]) if node.op is not None and node not in before]
+    assert new
+    assert all(node.forward in (loss, y) for node in new)
+    assert dx.forward is y
+    assert dx.origin.line == forward_line
+
+
+def test_a_second_gradient_belongs_to_the_nodes_of_the_first() -> None:
+    x = gc.input("x", ())
+    y = gc.exp(x) * x
+    first = gc.grad(y, x)
+    second = gc.grad(first, x)
+    assert second.forward is not None
+    assert second.origin is not None
+
+
+# ---------------------------------------------------------------- walks
+def test_toposort_puts_inputs_first_and_each_node_once() -> None:
+    x = gc.input("x", (2, 2))
+    a = gc.exp(x)
+    b = a @ a + x
+    order = toposort([b, a])
+    assert len(order) == len(set(order)) == 4
+    place = {node: i for i, node in enumerate(order)}
+    assert all(place[i] < place[node] for node in order for i in node.inputs)
+
+
+def test_consumers_lists_each_reader_once() -> None:
+    x = gc.input("x", (3,))
+    y = x * x
+    z = gc.exp(x)
+    readers = consumers(toposort([y, z]))
+    assert readers[x] == [y, z]
+    assert readers[y] == []
+
+
+def test_substitute_rebuilds_what_depends_and_nothing_else() -> None:
+    x, z = gc.input("x", (3,)), gc.input("z", (3,))
+    kept = gc.exp(z)
+    (new,) = substitute([gc.sin(x) * kept], {x: z})
+    assert new is gc.sin(z) * kept
+    assert rebuild(kept, (z,)) is kept
+
+
+# ---------------------------------------------------------------- long chains
+CHAIN = """
+import time
+import numpy as np
+import graphc as gc
+
+clock = time.perf_counter
+x = gc.input("x", (4,), "float64")
+started = clock()
+y = x
+for i in range(100_000):
+    y = gc.sin(y)
+built = clock()
+dx = gc.grad(gc.sum(y), x)
+differentiated = clock()
+run = gc.compile([x], [gc.sum(y), dx])
+compiled = clock()
+value, slope = run([0.1, 0.2, 0.3, 0.4])
+ran = clock()
+exact, factor = np.array([0.1, 0.2, 0.3, 0.4]), np.ones(4)
+for i in range(100_000):
+    factor *= np.cos(exact)
+    exact = np.sin(exact)
+assert np.isclose(value, exact.sum(), rtol=1e-9), (value, exact)
+assert np.allclose(slope, factor, rtol=1e-6), (slope, factor)
+del y, dx, run
+freed = clock()
+times = [built - started, differentiated - built, compiled - differentiated, ran - compiled]
+print("build %.2f s, differentiate %.2f s, compile %.2f s, run %.2f s" % tuple(times), "freed in %.2f s" % (freed - ran))
+"""
+
+
+@pytest.mark.slow
+def test_a_chain_of_100_000_nodes_builds_differentiates_compiles_runs_and_is_freed(capsys: pytest.CaptureFixture[str]) -> None:
+    done = subprocess.run([sys.executable, "-c", CHAIN], capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    with capsys.disabled():
+        print(f"\n100,000 nodes: {done.stdout.strip()}")
+
+
+def test_freeing_a_chain_of_100_000_nodes_does_not_overflow_the_stack() -> None:
+    program = "import graphc as gc\ny = gc.input('x', ())\nfor i in range(100_000):\n    y = -y if i % 2 else gc.sin(y)\ndel y\nprint('freed')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.strip() == "freed", done.stderr[-2000:]

@@ -1,0 +1,254 @@
+"""Formulas: what is written, that brackets are where they must be and nowhere else, that long graphs stay readable."""
+
+import random
+import re
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from graphc import ops as gc
+from graphc.core import OPS, constant, input, variable
+from graphc.grad import grad
+from graphc.show import formula
+
+a, b, c = (input(name, (3, 3)) for name in "abc")
+s = input("s")
+batch = input("batch", ("n", 4))
+cube = input("cube", (2, 3, 4))
+labels = input("labels", ("n",), "int32")
+
+WRITTEN = {
+    "sum_keeps_its_order": (a - (b - c), "a - (b - c)", r"a - \left(b - c\right)"),
+    "difference_of_a_sum": (a - (b + c), "a - (b + c)", r"a - \left(b + c\right)"),
+    "sum_of_a_difference": (a + (b - c), "a + b - c", "a + b - c"),
+    "plus_minus": (a + -b, "a - b", "a - b"),
+    "minus_minus": (a - -b, "a + b", "a + b"),
+    "minus_of_a_minus": (gc.negative(-a), "-(-a)", r"-\left(-a\right)"),
+    "minus_of_a_sum": (-(a + b), "-(a + b)", r"-\left(a + b\right)"),
+    "minus_as_a_factor": (a * -b, "a ⊙ (-b)", r"a \odot \left(-b\right)"),
+    "matrix_product_in_a_product": ((a @ b) * c, "(a · b) ⊙ c", r"\left(a b\right) \odot c"),
+    "product_in_a_matrix_product": (a @ (b * c), "a · (b ⊙ c)", r"a \left(b \odot c\right)"),
+    "multiples_go_with_both": ((s * a) @ b, "s * a · b", r"s \cdot a b"),
+    "spread_numbers_are_numbers": (a * gc.full((3, 3), 2), "a * 2", r"a \cdot 2"),
+    "quotient_of_a_product": (a / (b * c), "a / (b ⊙ c)", r"\frac{a}{b \odot c}"),
+    "quotient_of_a_quotient": (a / (b / c), "a / (b / c)", r"\frac{a}{\frac{b}{c}}"),
+    "quotient_first": (a / b / c, "a / b / c", r"\frac{\frac{a}{b}}{c}"),
+    "power_of_a_sum": ((a + b) ** 2, "(a + b)^2", r"\left(a + b\right)^{2}"),
+    "exponents": (a ** (b + 1), "a^(b + 1)", "a^{b + 1}"),
+    "negative_exponent": (a**-1.5, "a^(-1.5)", "a^{-1.5}"),
+    "superscripts_do_not_meet": (gc.square(gc.exp(a)), "exp(a)²", r"\left(e^{a}\right)^2"),
+    "transpose_of_a_square": (gc.transpose(gc.square(a)), "(a²)ᵀ", r"\left(a^2\right)^\top"),
+    "transpose_of_a_product": ((a @ b).T, "(a · b)ᵀ", r"\left(a b\right)^\top"),
+    "other_permutations": (
+        gc.transpose(cube, axes=(1, 2, 0)),
+        "transpose(cube, (1, 2, 0))",
+        r"\operatorname{transpose}(\mathrm{cube}, (1, 2, 0))",
+    ),
+    "stacked_matrices": (gc.transpose(cube, axes=(0, 2, 1)), "cubeᵀ", r"\mathrm{cube}^\top"),
+    "sum_over_all": (gc.sum(a * b) / 3, "(Σ a ⊙ b) / 3", r"\frac{\sum a \odot b}{3}"),
+    "sum_over_an_axis": (gc.sum(a, axis=0) * b, "(Σ₀ a) ⊙ b", r"\left(\sum_{0} a\right) \odot b"),
+    "sum_as_the_last_factor": (b * gc.sum(a, axis=0), "b ⊙ Σ₀ a", r"b \odot \sum_{0} a"),
+    "mean_over_axes": (gc.mean(cube, axis=(0, 2)), "mean₀,₂(cube)", r"\operatorname{mean}_{0,2}(\mathrm{cube})"),
+    "default_axis_is_not_told": (gc.softmax(a), "softmax(a)", r"\operatorname{softmax}(a)"),
+    "other_axis_is": (gc.softmax(a, axis=0), "softmax₀(a)", r"\operatorname{softmax}_{0}(a)"),
+    "indicator": (gc.relu(a) * gc.cast(a > 0, dtype="float32"), "relu(a) ⊙ 1[a > 0]", r"\operatorname{relu}(a) \odot \mathbb{1}[a > 0]"),
+    "casts_of_numbers": (gc.cast(a, dtype="float64"), "float64(a)", r"\mathrm{\mathrm{float64}}(a)"),
+    "conditions": (gc.cast((a > 0) & ~(b > c), dtype="float32"), "1[a > 0 and (not (b > c))]", None),
+    "choice": (gc.where(a > b, a, b + c), "(a if a > b else b + c)", r"\begin{cases}a & a > b \\ b + c & \text{else}\end{cases}"),
+    "prefix_in_tex": (gc.log(a + b) * c, "log(a + b) ⊙ c", r"\left(\log \left(a + b\right)\right) \odot c"),
+    "minus_inside_a_call": (gc.log1p(-a), "log(1 - a)", r"\log(1 - a)"),
+    "reciprocal": (gc.reciprocal(a * b), "1 / (a ⊙ b)", r"\frac{1}{a \odot b}"),
+    "named_size": (gc.sum(batch) / gc.number(batch.shape[0], "float32"), "(Σ batch) / n", r"\frac{\sum \mathrm{batch}}{n}"),
+    "index": (a[1:3], "a[1:3, :]", "a[1:3, :]"),
+    "attributes": (gc.leaky_relu(a, negative_slope=0.1), "leaky_relu(a, negative_slope=0.1)", None),
+    "defaults_are_not_told": (gc.leaky_relu(a), "leaky_relu(a)", r"\operatorname{leaky\_relu}(a)"),
+    "several_operands": (gc.concatenate([a, b + c], axis=1), "concatenate₁(a, b + c)", r"\operatorname{concatenate}_{1}(a, b + c)"),
+    "small_number": (a * 1e-7, "a * 1e-7", r"a \cdot 10^{-7}"),
+    "float32_number": (a * 0.1, "a * 0.1", r"a \cdot 0.1"),
+    "infinity": (gc.maximum(a, -np.inf), "max(a, -∞)", r"\max(a, -\infty)"),
+    "row": (a[0] * constant([1, 2, 3], "float32"), "a[0, :] ⊙ [1, 2, 3]", r"a[0, :] \odot [1, 2, 3]"),
+    "layout_is_left_out": (gc.broadcast_to(gc.expand_dims(gc.relu(s), axis=0), shape=(3, 3)) + a, "relu(s) + a", None),
+    "reshape_that_moves_is_not": (gc.reshape(a, (9,)), "reshape(a, shape=(9,))", None),
+    "ones": (gc.ones((3, 3)), "1", "1"),
+    "leaf": (a, "a", "a"),
+}
+
+
+@pytest.mark.parametrize("case", WRITTEN)
+def test_written(case):
+    node, text, latex = WRITTEN[case]
+    found = formula(node)
+    assert str(found) == text
+    assert latex is None or found.latex == latex
+
+
+LEAVES = [input(f"x{i}") for i in range(16)]
+VALUES = [Fraction(3 * i * i + 7, 2 * i - 15) for i in range(16)]
+
+
+def _tree(rng, depth, leaves):
+    """A random expression of numbers, each of them read once, and its value."""
+    if depth == 0 or rng.random() < 0.15:
+        i = next(leaves)
+        return LEAVES[i], VALUES[i]
+    x, v = _tree(rng, depth - 1, leaves)
+    kind = rng.randrange(7)
+    if kind < 3:
+        return [(gc.negative(x), -v), (x**3, v**3), (gc.reciprocal(x), 1 / v)][kind]
+    y, w = _tree(rng, depth - 1, leaves)
+    if kind == 3 and y.op is not gc.negative:  # x - -y is written x + y, with the brackets that y had
+        return x - y, v - w
+    return [(x + y, v + w), (x + y, v + w), (x * y, v * w), (x / y, v / w)][kind - 3]
+
+
+def _value(text):
+    # Every number a Fraction: 1 / 3 must not become a float. Exponents stay whole.
+    exact = re.sub(r"(?<![\w^])1(?!\w)", "F(1)", text).replace("^", "**")
+    return eval(exact, {"F": Fraction}, {f"x{i}": value for i, value in enumerate(VALUES)})
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_brackets_are_right_and_needed(seed):
+    node, value = _tree(random.Random(seed), 4, iter(range(16)))
+    text = str(formula(node, width=1000))
+    assert _value(text) == value
+    for start, end in _pairs(text):
+        # (-x) is for the eye, and (1 / x)^3 only happens to be 1 / x^3.
+        if text.startswith(("(-", "(1 / "), start):
+            continue
+        without = text[:start] + text[start + 1 : end] + text[end + 1 :]
+        assert _value(without) != value, f"{text}: the brackets at {start} do nothing"
+
+
+def _pairs(text):
+    opened = []
+    for i, letter in enumerate(text):
+        if letter == "(":
+            opened.append(i)
+        if letter == ")":
+            yield opened.pop(), i
+
+
+def _calls():
+    for op in OPS.values():
+        if op.group == "internal":
+            continue
+        cases = op.cases or [None]
+        for number, case in enumerate(cases):
+            yield pytest.param(op, case, id=f"{op.name}-{number}")
+
+
+@pytest.mark.parametrize(("op", "case"), list(_calls()))
+def test_every_op_is_written(op, case):
+    shapes = case.shapes if case else ((2, 3),) * len(op.operands)
+    names = op.operands if not op.variadic else op.operands * len(shapes)
+    others = dict.fromkeys(case.integers if case else (), "int32") | ({"c": "bool"} if op is gc.where else {})
+    inputs = [input(f"v{i}", shape, others.get(name, "float32")) for i, (name, shape) in enumerate(zip(names, shapes, strict=True))]
+    found = formula(op(inputs, **case.attributes) if op.variadic else op(*inputs, **(case.attributes if case else {})))
+    assert "$" not in found.text + found.latex
+    assert found.text.count("(") == found.text.count(")")
+    for opening, closing in ("{}", "[]"):
+        assert found.latex.count(opening) == found.latex.count(closing)
+    assert all(x.label in found.text for x in inputs if x.size != 0)
+
+
+def test_shared_parts_are_named_once():
+    shared = gc.exp(a + b)
+    assert str(formula(shared / gc.sum(shared))) == "t1 / (Σ t1)\nwhere t1 = exp(a + b)"
+    assert formula(shared / gc.sum(shared)).latex == (
+        r"\begin{aligned} & \frac{t_{1}}{\sum t_{1}} \\ \text{where}\quad t_{1} &= e^{a + b} \end{aligned}"
+    )
+
+
+def test_small_shared_parts_are_repeated():
+    assert str(formula(a.T @ b + b @ a.T)) == "aᵀ · b + b · aᵀ"
+
+
+def test_labels_name_parts_and_the_whole():
+    h = gc.relu(a @ b + c).named("h")
+    loss = gc.mean(h * h).named("the loss")
+    try:
+        assert str(formula(loss)) == '"the loss" = mean(h ⊙ h)\nwhere h = relu(a · b + c)'
+        assert formula(loss).latex.startswith(
+            r"\begin{aligned} \mathrm{the\ loss} &= \operatorname{mean}(h \odot h) \\ \text{where}\quad h &="
+        )
+    finally:
+        h.label = loss.label = None
+
+
+def test_names_are_given_outermost_first():
+    inner = gc.exp(a).named("inner")
+    outer = gc.sin(inner).named("outer")
+    assert str(formula(outer + outer * 2)).splitlines()[1:] == ["where outer = sin(inner)", "      inner = exp(a)"]
+
+
+def test_equal_labels_are_told_apart():
+    one, two = input("w", (2,)), input("w", (2,))
+    assert str(formula(one - two)) == "w - w_2"
+    assert formula(one - two).latex.startswith("w - ")
+
+
+def test_unnamed_parts_leave_labels_alone():
+    t1 = input("t1", (3, 3))
+    part = gc.exp(a + t1)
+    assert str(formula(part / gc.sum(part))) == "t2 / (Σ t2)\nwhere t2 = exp(a + t1)"
+
+
+def test_unnamed_leaves_get_letters():
+    w = variable(np.zeros((3, 3), "float32"))
+    big = constant(np.eye(3), "float32")
+    assert str(formula(a @ w + big)) == "a · v1 + c0\nwhere c0 = constant f32[3, 3]"
+
+
+def test_given_names_end_the_formula():
+    part = gc.relu(a @ b)
+    assert str(formula(gc.mean(part), {part: "h"})) == "mean(h)"
+    assert str(formula(part, {part: "h"})) == "h = relu(a · b)"
+
+
+def test_gradient_of_a_loss_reads_like_the_book():
+    x, w, target = input("X", ("n", 4)), input("W", (4, 2)), input("Y", ("n", 2))
+    loss = gc.sum(gc.square(x @ w - target)) * 0.5
+    text = str(formula(grad(loss, w)))
+    assert text.startswith("Xᵀ · ")
+    assert "X · W - Y" in text
+
+
+@pytest.mark.parametrize("length", [200, 100_000])
+def test_long_chains_stay_readable(length):
+    y = a
+    for i in range(length):
+        y = gc.sin(y) if i % 2 else y + b
+    lines = str(formula(y)).splitlines()
+    assert len(lines) <= 26
+    assert max(map(len, lines)) <= 90
+    assert (lines[-1].strip() == "… and 6,642 more") == (length == 100_000)
+
+
+def test_wide_sums_are_cut_into_parts():
+    y = sum((gc.exp(input(f"x{i}")) for i in range(1, 40)), input("x0"))
+    text = str(formula(y))
+    assert max(map(len, text.splitlines())) <= 90
+    assert all(text.count(f"exp(x{i})") == 1 for i in range(1, 40))
+
+
+def test_notebooks_get_both_notations():
+    bundle = formula(a / b)._repr_mimebundle_()
+    assert bundle == {"text/plain": "a / b", "text/latex": r"$$\frac{a}{b}$$"}
+    assert repr(formula(a / b)) == "a / b"
+
+
+@pytest.mark.parametrize(
+    ("label", "latex"),
+    [
+        ("W1", "W_{1}"),
+        ("b_2", "b_{2}"),
+        ("α", "α"),
+        ("logits", r"\mathrm{logits}"),
+        ("a&b $x", r"\mathrm{a\&b\ \$x}"),
+        ("h'", r"\mathrm{h'}"),
+    ],
+)
+def test_names_in_latex(label, latex):
+    assert formula(gc.relu(input(label))).latex == rf"\operatorname{{relu}}({latex})"

@@ -1,0 +1,216 @@
+"""Sketches and the DOT that they become: every text comes out as it went in, whatever is in it."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from graphc.core.errors import DrawError
+from graphc.show import style
+from graphc.show.engine import Engine, Failure, Search, engines, render
+from graphc.show.plain import to_svg
+from graphc.show.sketch import Edge, Node, Sketch, legend_lines, printable, to_dot
+
+NET = Sketch(
+    "a net",
+    "",
+    (
+        Node("x", ("x", "float32[n, 784]"), "input"),
+        Node("W", ("W",), "variable"),
+        Node("dot_1", ("dot",)),
+        Node("eps", ("1e-07",), "constant"),
+        Node("loss", ("loss",), "output", "cross-entropy"),
+    ),
+    (
+        Edge("x", "dot_1"),
+        Edge("W", "dot_1"),
+        Edge("dot_1", "loss"),
+        Edge("eps", "loss", kind="faint"),
+        Edge("loss", "dot_1", "−y / p", "reversed", "the cotangent"),
+        Edge("dot_1", "W", "∂z/∂W = xᵀ", "reversed"),
+    ),
+)
+
+HOSTILE = [
+    'say "hi"',
+    "back\\slash",
+    "\\",
+    'odd\\"',
+    r"\N \G \l \r \n \E",
+    "<b>bold</b>",
+    "<<table><tr><td>x</td></tr></table>>",
+    "&lt; &amp; &#955; & &nosuch;",
+    "∂L/∂W = xᵀ ⊙ Σ 漢字 😀",
+    "a]; evil [label=x",
+    "} // /* */ #",
+    "-->]]><script>alert(1)</script>",
+    "node",
+    "x:port:ne",
+    'charset="latin-1"',
+    "%s {0} $HOME",
+    "=" * 300,
+]
+
+
+
+def test_dot_is_the_same_every_time_and_has_what_graphviz_needs() -> None:
+    text = to_dot(NET)
+    assert text == to_dot(NET)
+    assert "nslimit=2 nslimit1=2" in text
+    assert 'fontname="Helvetica,Arial,sans-serif"' in text
+    assert "margin=\"0.15,0.06\"" in text
+    assert "record" not in text
+    assert "ortho" not in text
+
+
+def test_every_node_has_a_label_of_its_own() -> None:
+    nodes = [line for line in to_dot(NET).splitlines() if "shape=" in line]
+    assert len(nodes) == len(NET.nodes)
+    assert all(" label=" in line for line in nodes)
+
+
+def test_reversed_edges_are_dashed_in_another_colour_and_do_not_pull() -> None:
+    reverse = [line for line in to_dot(NET).splitlines() if "class=reversed" in line]
+    ahead = [line for line in to_dot(NET).splitlines() if "class=forward" in line]
+    assert (len(reverse), len(ahead)) == (2, 3)
+    assert all("constraint=false" in line and "style=dashed" in line and style.EDGES["reversed"].colour in line for line in reverse)
+    assert all("constraint" not in line and "style=solid" in line and style.EDGES["forward"].colour in line for line in ahead)
+
+
+def test_hovering_tells_the_tooltip_over_an_edge_and_over_its_label() -> None:
+    edge = next(line for line in to_dot(NET).splitlines() if "the cotangent" in line)
+    assert ' tooltip="the cotangent"' in edge
+    assert 'labeltooltip="the cotangent"' in edge
+
+
+def test_the_legend_names_what_is_in_the_picture_and_nothing_else() -> None:
+    small = Sketch("t", "", (Node("a", ("a",), "input"), Node("b", ("b",))), (Edge("a", "b"),))
+    assert legend_lines(small) == ("ellipse: input, box: operator", "solid arrow: a value")
+    assert any("dashed" in line for line in legend_lines(NET))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_gets_out_of_its_quotes(text: str) -> None:
+    everywhere = Sketch(text, text, (Node(text, (text,), tooltip=text), Node("b", ("b",))), (Edge(text, "b", text, tooltip=text),))
+    # One line each: graph, its three defaults, two nodes, one edge, the closing brace.
+    assert len(to_dot(everywhere).splitlines()) == 8
+
+
+def test_line_breaks_in_labels_become_lines() -> None:
+    assert r'label="a\nb\nc"' in to_dot(Sketch("t", "", (Node("n", ("a\nb", "c")),)))
+
+
+REAL = {engine.name: engine for engine in engines(Search()) if isinstance(engine, Engine)}
+
+
+def drawn(name: str, sketch: Sketch) -> str:
+    if name == "plain":
+        return to_svg(sketch)
+    if name not in REAL:
+        pytest.skip(f"{name} is not installed here")
+    engine = name if name == "pygraphviz" else REAL[name].command[0]
+    return render(to_dot(sketch), "svg", engine=engine).data.decode()
+
+
+def groups(svg: str, kind: str) -> list[Any]:
+    root = ElementTree.fromstring(svg)  # noqa: S314  our own engine's
+    return [group for group in root.iter("{http://www.w3.org/2000/svg}g") if kind in group.get("class", "").split()]
+
+
+def words(group: Any) -> list[str]:
+    texts = ("".join(text.itertext()) for text in group.iter("{http://www.w3.org/2000/svg}text"))
+    return [text.replace("\N{NO-BREAK SPACE}", " ").strip() for text in texts]
+
+
+def hovers(group: Any) -> set[str]:
+    link = "{http://www.w3.org/1999/xlink}title"
+    return {element.get(link, element.text or "") for element in group.iter() if element.get(link) or element.tag.endswith("}title")}
+
+
+@pytest.mark.parametrize("name", ["plain", "dot", "pygraphviz", "graphviz-pure"])
+def test_every_text_comes_out_as_it_went_in(name: str) -> None:
+    nodes = tuple(Node(f"{i} {text}", (text, "second"), tooltip=f"tip {text}") for i, text in enumerate(HOSTILE))
+    edges = tuple(Edge(nodes[0].id, node.id, text, "reversed", f"edge {text}") for node, text in zip(nodes[1:], HOSTILE[1:], strict=True))
+    svg = drawn(name, Sketch("t", "", nodes, edges))
+    assert sorted(words(group) for group in groups(svg, "node")) == sorted([text, "second"] for text in HOSTILE)
+    assert sorted(words(group) for group in groups(svg, "edge")) == sorted([text] for text in HOSTILE[1:])
+    assert {f"tip {text}" for text in HOSTILE} <= set().union(*map(hovers, groups(svg, "node")))
+    assert {f"edge {text}" for text in HOSTILE[1:]} <= set().union(*map(hovers, groups(svg, "edge")))
+
+
+@pytest.mark.parametrize("name", ["plain", "dot", "pygraphviz", "graphviz-pure"])
+def test_each_engine_draws_all_nodes_and_edges_in_their_looks(name: str) -> None:
+    svg = drawn(name, NET)
+    assert [len(groups(svg, kind)) for kind in ("node", "edge", "forward", "reversed", "faint")] == [5, 6, 3, 2, 1]
+    for group in groups(svg, "reversed"):
+        colours = {element.get("stroke") for element in group.iter()}
+        dashes = {element.get("stroke-dasharray") for element in group.iter()} - {None}
+        assert style.EDGES["reversed"].colour in colours
+        assert dashes
+    assert len({tuple(words(group)) for group in groups(svg, "node")}) == 5
+
+
+@pytest.mark.parametrize("text", ["bell\x07", "nul\x00", "lone\ud800", "non\uffff", "esc\x1b[31m", "\x85"])
+def test_what_xml_cannot_hold_is_replaced(text: str) -> None:
+    assert "\N{REPLACEMENT CHARACTER}" in printable(text)
+    sketch = Sketch(text, text, (Node(text, (text,)),))
+    assert "\N{REPLACEMENT CHARACTER}" in ElementTree.fromstring(to_svg(sketch)).findtext(".//{*}text", "")  # noqa: S314
+    to_dot(sketch).encode()
+
+
+def test_ids_that_differ_only_in_backslashes_stay_two_nodes() -> None:
+    text = to_dot(Sketch("t", "", (Node("a\\", ("1",)), Node("a\\\\", ("2",)))))
+    assert len({line.split(" [")[0] for line in text.splitlines() if "shape=" in line}) == 2
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges", "words"),
+    [
+        ((Node("a", ()), Node("a", ())), (), "given twice: 'a'"),
+        ((Node("a", ()),), (Edge("a", "b"),), "unknown ids: 'b'"),
+        ((Node("a", (), "blob"),), (), "unknown kinds of nodes: 'blob'"),  # pyright: ignore[reportArgumentType]
+        ((Node("a", ()),), (Edge("a", "a", kind="up"),), "unknown kinds of edges: 'up'"),  # pyright: ignore[reportArgumentType]
+    ],
+)
+def test_a_sketch_that_makes_no_sense_is_refused(nodes: tuple[Node, ...], edges: tuple[Edge, ...], words: str) -> None:
+    with pytest.raises(DrawError) as caught:
+        Sketch("mine", "", nodes, edges)
+    assert "mine" in caught.value.asked
+    assert words in caught.value.given[0]
+    assert caught.value.fits
+
+
+def test_an_empty_sketch_is_a_picture_too() -> None:
+    empty = Sketch("nothing")
+    assert empty.description == "0 nodes; edges: none."
+    assert ElementTree.fromstring(to_svg(empty)).findtext("{*}title") == "nothing"  # noqa: S314
+
+
+def test_contrast_is_what_the_standard_says() -> None:
+    assert style.contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert style.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+    assert style.contrast("#123456", "#123456") == 1
+
+
+@pytest.mark.parametrize("kind", style.NODES)
+def test_nodes_can_be_read_and_told_from_the_page(kind: style.NodeKind) -> None:
+    look = style.NODES[kind]
+    assert style.contrast(style.INK, look.fill) >= 4.5
+    assert style.contrast(look.stroke, style.BACKGROUND) >= 4.5
+    assert style.contrast(look.stroke, look.fill) >= 4.5
+
+
+@pytest.mark.parametrize("kind", style.EDGES)
+def test_edges_and_their_labels_can_be_read(kind: style.EdgeKind) -> None:
+    assert style.contrast(style.EDGES[kind].colour, style.BACKGROUND) >= 4.5
+
+
+def test_neither_shapes_nor_lines_rest_on_colour_alone() -> None:
+    assert len({look.shape for look in style.NODES.values()}) == len(style.NODES)
+    assert len({look.line for look in style.EDGES.values()}) == len(style.EDGES)
+
+
+def test_no_engine_found_is_no_failure() -> None:
+    assert not [engine for engine in engines(Search({}, path="", python=None)) if isinstance(engine, Failure)]
