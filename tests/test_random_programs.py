@@ -1,120 +1,118 @@
-"""Random programs from the op table: plain = optimised = JAX, values and gradients.
+"""Random programs drawn from the table of ops: plain = optimised = written in place = JAX, and their gradients too."""
 
-A program grows from two inputs by ops drawn from the table; each value that comes out is bounded again, so that depth makes neither
-overflow nor noise. Seeds are fixed, so a failure names the program that makes it.
-"""
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.core import OPS, Op, Tensor
+from graphc.core import OPS, Tensor, dtypes
+from graphc.core.expr import Input
 from graphc.lower import interpret
 
-PROGRAMS = 40
-STEPS = 14
+SHAPES = [(), (3,), (2, 3), (2, 1), (3, 2), (1, 3)]
+# A function of any number, smooth, with values that stay small: a chain of them neither overflows nor sits at a kink.
+TAMED: dict[str, Callable[..., Any]] = {
+    "log": lambda x: gc.log(1.5 + gc.square(x)), "log2": lambda x: gc.log2(1.5 + gc.square(x)), "log10": lambda x: gc.log10(1.5 + gc.square(x)),
+    "log1p": lambda x: gc.log1p(gc.square(x)), "sqrt": lambda x: gc.sqrt(1.0 + gc.square(x)), "rsqrt": lambda x: gc.rsqrt(1.0 + gc.square(x)),
+    "reciprocal": lambda x: gc.reciprocal(1.0 + gc.square(x)), "exp": lambda x: gc.exp(gc.sin(x)), "exp2": lambda x: gc.exp2(gc.sin(x)),
+    "expm1": lambda x: gc.expm1(gc.sin(x)), "tan": lambda x: gc.tan(gc.sin(x)), "asin": lambda x: gc.asin(0.9 * gc.sin(x)), "acos": lambda x: gc.acos(0.9 * gc.sin(x)),
+    "sinh": lambda x: gc.sinh(gc.sin(x)), "cosh": lambda x: gc.cosh(gc.sin(x)), "square": lambda x: gc.square(gc.sin(x)),
+    "divide": lambda a, b: a / (1.0 + gc.square(b)), "power": lambda a, b: gc.sqrt(1.0 + gc.square(a)) ** gc.sin(b), "xlogy": lambda a, b: gc.xlogy(a, 1.0 + gc.square(b)),
+    "multiply": lambda a, b: a * gc.sin(b), "hypot": lambda a, b: gc.hypot(a, 1.0 + gc.square(b)), "clip": lambda x, low, high: gc.clip(x, -0.77, 0.83),
+    "where": lambda c, a, b: gc.where(c > 0.123, a, b),
+}  # fmt: skip
+JUMPS = {"sign", "floor", "ceil", "round", "trunc", "mod", "floor_divide", "stop_gradient", "cast"}
+POINTWISE = [op for op in OPS.values() if op.pointwise and op.name not in JUMPS and any(partial is not None for partial in op.partials)]
 
 
-def drawable(op: Op) -> bool:
-    """Float to float, element by element, and defined everywhere that the operands can be brought to."""
-    return op.pointwise and len(op.domain) == len(op.operands) <= 2 and not op.attributes and all(p is not None for p in op.partials)
-
-
-def into(x: Tensor, low: float, high: float) -> Tensor:
-    """x brought smoothly into the interval."""
-    return (high - low) / 2 * gc.tanh(x) + (high + low) / 2
-
-
-def pointwise(rng: np.random.Generator, values: list[Tensor]) -> Tensor:
+def _pointwise(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
     op = POINTWISE[rng.integers(len(POINTWISE))]
-    operands = [into(values[rng.integers(len(values))], *interval) for interval in op.domain]
-    return op(*operands)
+    first = _any(rng, pool)
+    rest = [_any(rng, [x for x in pool if _broadcasts(x, first)]) for _ in op.operands[1:]]
+    return TAMED.get(op.name, op)(first, *rest)
 
 
-def reduce(rng: np.random.Generator, values: list[Tensor]) -> Tensor:
-    x = values[rng.integers(len(values))]
-    op = [gc.sum, gc.mean, gc.max, gc.logsumexp, gc.softmax, gc.log_softmax][rng.integers(6)]
-    if x.ndim == 0:
-        return x
-    return op(x, axis=int(rng.integers(x.ndim)))
-
-
-def move(rng: np.random.Generator, values: list[Tensor]) -> Tensor:
-    x = values[rng.integers(len(values))]
-    moves = [
-        lambda: gc.transpose(x),
-        lambda: gc.reshape(x, -1),
-        lambda: gc.expand_dims(x, 0) if x.ndim < 3 else x,
-        lambda: x[..., ::-1] if x.ndim else x,
-        lambda: gc.concatenate([x, 2 * x], axis=0) if x.ndim and x.shape[0] < 5 else x,
-        lambda: gc.where(x > 0, gc.log(into(x, 0.5, 2)), x),
-    ]
-    return moves[rng.integers(len(moves))]()
-
-
-def product(rng: np.random.Generator, values: list[Tensor]) -> Tensor:
-    x = values[rng.integers(len(values))]
-    return gc.tanh(gc.transpose(x) @ x) if x.ndim == 2 else x
-
-
-def fits(values: list[Tensor], x: Tensor) -> bool:
-    """Whether x broadcasts with every value so far, so that any pair of them may meet."""
+def _broadcasts(a: Tensor, b: Tensor) -> bool:
     try:
-        for value in values:
-            gc.add(value, x)
-    except gc.errors.ShapeError:
+        return np.broadcast_shapes(a.shape, b.shape) in SHAPES
+    except ValueError:
         return False
-    return True
 
 
-POINTWISE = [op for op in OPS.values() if drawable(op)]
+def _any(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
+    return pool[rng.integers(len(pool))]
 
 
-def program(seed: int) -> tuple[list[Tensor], Tensor, list[Tensor]]:
-    """Inputs, a scalar, and its gradients."""
+def _matrix(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
+    return _any(rng, [x for x in pool if x.ndim == 2])
+
+
+def _reduction(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
+    reduce = [gc.sum, gc.mean, gc.logsumexp, gc.max, gc.min][rng.integers(5)]
+    return reduce(_matrix(rng, pool), axis=int(rng.integers(2)), keepdims=True)
+
+
+def _movement(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
+    x = _matrix(rng, pool)
+    return [lambda: x.T, lambda: x[::-1], lambda: x[-1:], lambda: x.reshape(x.shape[::-1]), lambda: gc.concatenate([x[1:], x[:1]])][rng.integers(5)]()
+
+
+def _product(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
+    x = _matrix(rng, pool)
+    return gc.sin(x @ x.T @ x)
+
+
+def _normal(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
+    return [gc.softmax, gc.log_softmax][rng.integers(2)](_matrix(rng, pool), axis=int(rng.integers(2)))
+
+
+def _gather(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
+    x = _matrix(rng, pool)
+    return gc.take(x, rng.integers(0, x.shape[0], x.shape[0]), axis=0)
+
+
+STEPS = [_pointwise, _pointwise, _pointwise, _pointwise, _reduction, _movement, _product, _normal, _gather]
+
+
+def program(seed: int, steps: int = 14) -> tuple[list[Input], list[Tensor], list[Any]]:
+    """Inputs, outputs and values of a random program in float64; results that are no SHAPES are left out of the pool."""
     rng = np.random.default_rng(seed)
-    inputs = [gc.input("a", (3, 4), "float64"), gc.input("b", (4,), "float64")]
-    values: list[Tensor] = list(inputs)
-    total = gc.constant(0.0, "float64")
-    for _ in range(STEPS):
-        grow = [pointwise, pointwise, pointwise, reduce, move, product][rng.integers(6)]
-        new = grow(rng, values)
-        total = total + gc.mean(gc.sin(new))
-        if fits(values, new):
-            values.append(new)
-    return inputs, total, gc.grad(total, inputs, disconnected="zero")
+    inputs = [gc.input(f"x{i}", shape, "float64") for i, shape in enumerate(SHAPES)]
+    pool: list[Tensor] = list(inputs)
+    while len(pool) < len(inputs) + steps:
+        node = STEPS[rng.integers(len(STEPS))](rng, pool)
+        if node.shape in SHAPES and dtypes.is_float(node.dtype):
+            pool.append(node)
+    loss = sum((gc.mean(gc.sin(node)) for node in pool[len(inputs) :]), start=gc.constant(0.0, "float64"))
+    return inputs, [loss, *pool[-4:], *gc.grad(loss, inputs, disconnected="zero")], [rng.uniform(-1.3, 1.3, shape) for shape in SHAPES]
 
 
-def arrays(seed: int) -> list[np.ndarray]:
-    rng = np.random.default_rng(1000 + seed)
-    return [rng.normal(size=(3, 4)), rng.normal(size=4)]
+@pytest.mark.parametrize("seed", range(60))
+def test_plain_optimised_and_in_place_agree(seed: int) -> None:
+    inputs, outputs, values = program(seed)
+    plain = interpret(outputs, dict(zip(inputs, values, strict=True)))
+    for optimize in (False, True):
+        run = gc.compile(inputs, outputs, optimize=optimize)
+        for _ in range(2):
+            for found, expected in zip(run(*values), plain, strict=True):
+                np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-11, err_msg=run.source)
+    assert all(np.isfinite(value).all() for value in plain)
 
 
-def test_the_table_has_something_to_draw_from() -> None:
-    assert len(POINTWISE) > 30
+@pytest.mark.parametrize("seed", range(60, 84))
+def test_jax_agrees(seed: int) -> None:
+    """To 1e-9: XLA's functions differ from NumPy's in the last places, and the programs amplify that a little."""
+    inputs, outputs, values = program(seed)
+    ours, theirs = gc.compile(inputs, outputs)(*values), gc.compile(inputs, outputs, backend="jax")(*values)
+    for found, expected in zip(theirs, ours, strict=True):
+        np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(PROGRAMS))
-def test_plain_optimised_and_jax_agree(seed: int) -> None:
-    inputs, total, gradients = program(seed)
-    values = arrays(seed)
-    roots = [total, *gradients]
-    plain = interpret(roots, dict(zip(inputs, values, strict=True)))
-    assert all(np.isfinite(x).all() for x in plain)
-    assert any(np.abs(x).max() > 1e-6 for x in plain[1:])
-    for backend in ("numpy", "jax"):
-        found = gc.compile(inputs, roots, backend=backend)(*values)
-        for expected, value in zip(plain, found, strict=True):
-            np.testing.assert_allclose(np.asarray(value), expected, rtol=1e-9, atol=1e-9)
+def test_the_programs_use_most_of_the_table() -> None:
+    from graphc.core import toposort
 
-
-@pytest.mark.parametrize("seed", range(0, PROGRAMS, 4))
-def test_gradients_are_the_differences(seed: int) -> None:
-    inputs, total, gradients = program(seed)
-    values = arrays(seed)
-    f = gc.compile(inputs, total)
-    direction = [np.random.default_rng(2000 + seed).normal(size=v.shape) for v in values]
-    slope = sum(float((g * d).sum()) for g, d in zip(gc.compile(inputs, gradients)(*values), direction, strict=True))
-    h = 1e-4
-    ahead, behind = (f(*[v + s * h * d for v, d in zip(values, direction, strict=True)]) for s in (1, -1))
-    assert slope == pytest.approx((ahead - behind) / (2 * h), rel=1e-4, abs=1e-5)
+    used = {node.op.name for seed in range(84) for node in toposort(program(seed)[1]) if node.op}
+    missing = {op.name for op in POINTWISE} - used
+    assert not missing

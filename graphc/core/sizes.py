@@ -176,7 +176,8 @@ def sliced(size: Dim, start: int | None, stop: int | None, step: int | None) -> 
     """The length of ``range(size)[start:stop:step]``."""
     if isinstance(size, int):
         return len(range(size)[start:stop:step])
-    if start in (None, 0) and stop is None and step in (None, 1, -1):
+    forward, backward = start in (None, 0) and step in (None, 1), start is None and step == -1
+    if stop is None and (forward or backward):
         return size
     return Size({(Sliced(size, start, stop, step),): 1})
 

@@ -89,5 +89,7 @@ def literal(value: Any, dtype: str, dtype_source: str) -> str:
         return f"{dtype_source}({bool(value)})"
     if not dtypes.is_float(dtype):
         return f"{dtype_source}({int(value)})"
+    if dtype == "bfloat16":  # its scalars neither print a -0.0 nor read an 'inf'
+        return f"{dtype_source}({number(float(value))})"
     short = str(value)
     return f"{dtype_source}({short})" if math.isfinite(float(value)) else f"{dtype_source}({short!r})"

@@ -1,4 +1,4 @@
-"""What the user sees: pictures, formulas, listings. This package knows graphs, and no operation by name but through its record."""
+"""What the user sees: pictures, formulas, listings. It knows graphs, and operations by their records."""
 
 from graphc.show.backprop import Reversed, backprop_sketch
 from graphc.show.formula import Formula, formula

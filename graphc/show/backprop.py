@@ -15,7 +15,7 @@ from typing import Final
 
 from graphc.core import Constant, Tensor, describe, toposort
 from graphc.core.errors import DrawError
-from graphc.show.formula import inside, one_line
+from graphc.show.formula import factor, inside, one_line
 from graphc.show.names import Namer, owned
 from graphc.show.notation import leaf_number, see_through
 from graphc.show.sketch import Edge, Node, Sketch
@@ -175,7 +175,7 @@ def _headline(node: Tensor, scene: _Scene) -> str:
     """The op's symbol, with the numbers that it reads."""
     if not any(x in scene.folded for x in node.inputs):
         return symbol(node)
-    left, right = (one_line(x, {}) if x in scene.folded else "" for x in node.inputs)
+    left, right = (factor(x, {}) if x in scene.folded else "" for x in node.inputs)
     return f"{left} {_plain_sign(symbol(node))} {right}".strip()
 
 
@@ -251,10 +251,12 @@ def _multiplier(probe: Tensor, g: Tensor, scene: _Scene) -> str | None:
     xs = [see_through(x) for x in node.inputs]
     if xs.count(g) != 1 or any(g in inside(x, scene.values) for x in xs if x is not g):
         return None
-    other = "" if len(xs) == 1 else one_line(xs[1 - xs.index(g)], scene.values)
+    others = [x for x in xs if x is not g]
     if node.op.name == "divide":
-        return f"1 / {other}" if xs[0] is g else None
-    return {"negative": "-1", "matmul": other, "multiply": other}.get(node.op.name)
+        return f"1 / {factor(others[0], scene.values)}" if xs[0] is g else None
+    if node.op.name in ("matmul", "multiply"):
+        return one_line(others[0], scene.values)
+    return "-1" if node.op.name == "negative" else None
 
 
 def _placeholder(probe: Tensor, scene: _Scene) -> Tensor | None:

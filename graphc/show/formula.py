@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from graphc.core import Constant, Tensor
 from graphc.show.names import Namer, plain_name, short_number, tex_name
-from graphc.show.notation import TEX, TEXT, Form, Notation, leaf_number, see_through
+from graphc.show.notation import PRODUCT, TEX, TEXT, Form, Notation, leaf_number, see_through
 from graphc.show.writing import write
 
 WIDTH: Final = 72
@@ -56,10 +56,20 @@ def formula(y: Tensor, names: Mapping[Tensor, str] | None = None, *, width: int 
     return Formula(_as_text(title, lines), _as_latex(title, lines))
 
 
-def one_line(y: Tensor, names: Mapping[Tensor, str], notation: Notation = TEXT) -> str:
+def one_line(y: Tensor, names: Mapping[Tensor, str]) -> str:
     """``y`` as a single expression of the values that have names, without definitions of parts; its own name if it has one."""
+    return _single(y, names).text
+
+
+def factor(y: Tensor, names: Mapping[Tensor, str]) -> str:
+    """``one_line`` as it stands in a product or below a fraction: in brackets unless it is of one piece."""
+    form = _single(y, names)
+    return f"({form.text})" if form.level >= PRODUCT else form.text
+
+
+def _single(y: Tensor, names: Mapping[Tensor, str]) -> Form:
     root = see_through(y, names)
-    return notation.name(names[root]) if root in names else _expression(root, names, notation).text
+    return Form(names[root]) if root in names else _expression(root, names, TEXT)
 
 
 # ---------------------------------------------------------------- which parts get names

@@ -138,7 +138,7 @@ def to_dot(sketch: Sketch) -> str:
 def _dot_lines(sketch: Sketch) -> Iterator[str]:
     legend = "".join(rf"{_escaped(line)}\l" for line in legend_lines(sketch))
     yield f"digraph {_quoted(sketch.title)} {{"
-    yield f"\tgraph{_attributes({**_GRAPH, 'label': legend, 'tooltip': _escaped(sketch.title)})}"
+    yield f"\tgraph{_attributes({**_GRAPH, 'label': legend, 'tooltip': _hovered(sketch.title)})}"
     yield f"\tnode{_attributes(_NODE)}"
     yield f"\tedge{_attributes(_EDGE)}"
     yield from (f"\t{_quoted(node.id)}{_attributes(_of_node(node))}" for node in sketch.nodes)
@@ -155,13 +155,13 @@ def _of_node(node: Node) -> dict[str, str]:
         "label": r"\n".join(map(_escaped, label_lines(node))),
         "shape": look.shape,
         "style": "filled,rounded" if look.shape == "box" else "filled",
-        "tooltip": _escaped(node_tooltip(node)),
+        "tooltip": _hovered(node_tooltip(node)),
     }
 
 
 def _of_edge(edge: Edge) -> dict[str, str]:
     look = EDGES[edge.kind]
-    tooltip = _escaped(edge_tooltip(edge))
+    tooltip = _hovered(edge_tooltip(edge))
     free = {"constraint": "false"} if edge.kind == "reversed" else {}
     return {"class": edge.kind, "color": look.colour, "style": look.line, "tooltip": tooltip, **free, **_of_label(edge, tooltip)}
 
@@ -185,19 +185,27 @@ def edge_tooltip(edge: Edge) -> str:
 
 
 def _attributes(values: Mapping[str, str]) -> str:
-    from graphviz.quoting import attr_list, nohtml
-
-    return attr_list(kwargs={key: nohtml(value) for key, value in values.items()})
+    return f" [{' '.join(f'{key}={_literal(value)}' for key, value in values.items())}]"
 
 
 def _quoted(identifier: str) -> str:
-    from graphviz.quoting import escape, quote
-
     # Ids stay distinct.  An id knows no escape but \", so doubling only keeps it from ending in half of one; and Graphviz copies what
     # looks like an entity into the SVG as it is, where an unknown one is an error.
-    return quote(escape(printable(identifier).replace("&", "&amp;")))
+    return _literal(printable(identifier).replace("&", "&amp;").replace("\\", "\\\\"))
+
+
+def _literal(text: str) -> str:
+    # The package has types and does not say so.
+    from graphviz.quoting import nohtml, quote  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+
+    return quote(nohtml(text))
 
 
 def _escaped(text: str) -> str:
     # Graphviz reads &lt; as <, and \N as the node's name: write both so that they come out as they are.
     return printable(text).replace("&", "&amp;").replace("\\", "\\\\").replace("\r\n", "\n").replace("\n", r"\n")
+
+
+def _hovered(text: str) -> str:
+    # Graphviz reads the escapes of a tooltip twice (2.43 to 16.1 do): \N in the text would become the node's name.
+    return _escaped(text.replace("\\", "\\\\"))

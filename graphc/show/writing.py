@@ -86,7 +86,7 @@ def _same_level(node: Tensor, index: int, place: _Place, form: Form, family: str
         mixed = form.family != family if family else is_scale(node) and node.inputs[index].ndim == 0
         return place.before.endswith("/") or bool(form.family and mixed)
     if level == SUM:
-        return False
+        return place.before.endswith("-")
     return level == POWER or not _reads_on(node, node.inputs[index])
 
 

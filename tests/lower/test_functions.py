@@ -12,7 +12,7 @@ import pytest
 import graphc as gc
 from graphc.core import Tensor
 from graphc.core.expr import Input
-from graphc.lower import assign, emit_numpy, interpret, schedule
+from graphc.lower import assign, emit_numpy, expand, interpret, schedule
 from graphc.lower.targets.numpy import KEPT
 
 both = pytest.mark.parametrize("backend", ["numpy", "jax"])
@@ -48,7 +48,7 @@ class _Poison:
 
 def poisoned(inputs: list[Input], outputs: list[Tensor], values: Any) -> Any:
     """The emitted source, run with buffers that start as NaN."""
-    plan = schedule(inputs, outputs, {})
+    plan = schedule(inputs, expand(outputs, "numpy"), {})
     source = emit_numpy(plan, assign(plan))
     namespace: dict[str, Any] = {}
     exec(source.text, namespace)
@@ -277,13 +277,11 @@ def test_one_function_for_every_batch(backend: str) -> None:
     run = gc.compile([x], [y, gc.grad(y, w)], backend=backend)
     for batch in (1, 7, 128, 7, 1):
         value = rng.normal(size=(batch, 3))
-        (exact,) = interpret([gc.grad(y, w)], {x: value, w: w.value}) if batch < 0 else (None,)
         found, dw = run(value)
         hidden = np.tanh(value @ w.value)
         shifted = hidden + value.sum()
         np.testing.assert_allclose(found, np.mean(shifted**2))
         np.testing.assert_allclose(dw, value.T @ (2 * shifted / shifted.size * (1 - hidden**2)), rtol=1e-9, atol=1e-12)
-        assert exact is None
 
 
 @both
@@ -292,7 +290,7 @@ def test_an_empty_batch(backend: str) -> None:
     w = gc.variable(np.ones((3, 2)), "w")
     total, average = gc.sum(x @ w), gc.mean(x @ w)
     found = gc.compile([x], [total, average, gc.grad(total, w)], backend=backend)(np.zeros((0, 3)))
-    assert found[0] == 0
+    assert float(found[0]) == 0
     assert np.isnan(found[1])
     np.testing.assert_array_equal(found[2], np.zeros((3, 2)))
 
@@ -358,7 +356,7 @@ def test_a_label_never_becomes_code(label: str, backend: str) -> None:
     run = gc.compile([x, z], [y + z * 2, gc.sum(y).named(label)], updates={w: (w + z).named(label)}, backend=backend)
     first, total = run([0.0, 0.0], [1.0, 2.0])
     np.testing.assert_array_equal(first, [3, 5])
-    assert total == 2
+    assert float(total) == 2
     np.testing.assert_array_equal(w.value, [2, 3])
     assert all("import os" not in line.split("#")[0] for line in run.source.splitlines())
 
@@ -420,4 +418,5 @@ def test_scalar_constants_survive_the_source(dtype: str, backend: str) -> None:
     zero = np.zeros((), gc.core.dtypes.numpy_dtype(dtype))
     found = gc.compile([x], [gc.where(gc.equal(x, x), c, x) for c in constants], backend=backend, optimize=False)(zero)
     for got, c in zip(found, constants, strict=True):
-        assert np.asarray(got).tobytes() == c.value.tobytes() or (np.isnan(got) and np.isnan(c.value))
+        both_nan = bool(np.isnan(float(got)) and np.isnan(float(c.value)))
+        assert both_nan or np.asarray(got).tobytes() == c.value.tobytes()

@@ -114,6 +114,13 @@ def test_labels(build, label):
     assert labels(sketch(build(x), [x])) == [label]
 
 
+def test_a_mean_over_several_named_sizes():
+    x = input("x", ("n", 4))
+    edge = sketch(gc.mean(x), [x]).edges[-1]
+    assert edge.label == "∂loss/∂x = 1 / (4*n)"
+    assert edge.tooltip.splitlines()[1] == "g ↦ g / (4*n)"
+
+
 def test_a_long_label_is_whole_in_the_tooltip():
     x = input("x", (3,))
     y = gc.silu(x)
@@ -127,6 +134,12 @@ def test_numbers_are_written_into_their_readers():
     drawn = backprop_sketch(1 - x * 0.5, [])
     assert [n.lines[0] for n in drawn.nodes] == ["x", "* 0.5", "1 -"]
     assert len(drawn.edges) == 2
+
+
+def test_numbers_in_nodes_keep_their_brackets():
+    x = input("x", ("n", 4))
+    drawn = backprop_sketch(x * -2.0 / gc.number(x.size, "float32"), [])
+    assert [n.lines[0] for n in drawn.nodes] == ["x", "* (-2)", "/ (4*n)"]
 
 
 def test_other_numbers_are_nodes():

@@ -126,7 +126,7 @@ def alive(pid: str) -> bool:
 
 @scripts
 def test_a_time_out_is_tried_again_with_straight_lines(tmp_path: Path) -> None:
-    script(tmp_path / "bin/dot", f"case \"$*\" in *splines=line*) {GOOD};; *) exec sleep 60;; esac")
+    script(tmp_path / "bin/dot", f'case "$*" in *splines=line*) {GOOD};; *) exec sleep 60;; esac')
     assert render(DOT, "svg", timeout=0.5, search=nowhere(tmp_path)).data.decode().strip() == SVG
 
 
@@ -134,7 +134,7 @@ def test_a_time_out_is_tried_again_with_straight_lines(tmp_path: Path) -> None:
 def test_lost_edges_are_tried_again_with_straight_lines(tmp_path: Path) -> None:
     tried = tmp_path / "tried"
     lost = "echo 'Warning: Unable to reclaim box space\nError: lost a b edge' >&2"
-    script(tmp_path / "bin/dot", f"echo x >>{tried}; {GOOD}; case \"$*\" in *splines=line*) ;; *) {lost};; esac")
+    script(tmp_path / "bin/dot", f'echo x >>{tried}; {GOOD}; case "$*" in *splines=line*) ;; *) {lost};; esac')
     render(DOT, "svg", search=nowhere(tmp_path))
     assert tried.read_text().split() == ["x", "x"]
 
@@ -170,7 +170,15 @@ def test_without_any_engine_the_message_says_what_to_install(tmp_path: Path, for
     with pytest.raises(DrawError) as caught:
         render(DOT, form, search=nowhere(tmp_path))  # pyright: ignore[reportArgumentType]
     message = str(caught.value)
-    for words in (f"drawing a {form}", "no engine found", "apt-get install", "brew install", "winget install", "graphc[draw]", "GRAPHC_DOT"):
+    for words in (
+        f"drawing a {form}",
+        "no engine found",
+        "apt-get install",
+        "brew install",
+        "winget install",
+        "graphc[draw]",
+        "GRAPHC_DOT",
+    ):
         assert words in message
 
 

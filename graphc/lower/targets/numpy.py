@@ -41,7 +41,7 @@ class NumpyProgram:
         step = self._recent(sizes) or self._instance(sizes)
         values = [_host(variable) for variable in self.schedule.variables]
         with np.errstate(all="ignore"):
-            return step(*inputs, *values)
+            return step(*map(_plain, inputs), *values)
 
     def _recent(self, sizes: tuple[int, ...]) -> Callable[..., Any] | None:
         steps = self._made.steps
@@ -61,6 +61,11 @@ class NumpyProgram:
 class _Made(threading.local):
     def __init__(self) -> None:
         self.steps: OrderedDict[tuple[int, ...], Callable[..., Any]] = OrderedDict()
+
+
+def _plain(value: Any) -> Any:
+    """The value as NumPy's own array: subclasses and other libraries' arrays mean other things by the same operators."""
+    return value if type(value) is np.ndarray or isinstance(value, np.generic) else np.asarray(value)
 
 
 def _host(variable: Variable) -> np.ndarray[Any, Any]:
