@@ -95,6 +95,8 @@ def _picked(shape: Shape, index: Index) -> Shape:
 
 @op(
     "$x[$index]",
+    text="$x[$index]",
+    tex="$x[$index]",
     view=True,
     linear=("x",),
     flops=0,

@@ -117,7 +117,9 @@ divide = binary(
     domain=((-3.0, 3.0), (0.3, 3.0)),
     laws=(("right unit", 1),),
 )
-negative = unary("negative", "``-x``.", d=-1, compute=dtypes.numeric, text="-$x", tex="-$x", binds=2, sympy="-x", linear=("x",), laws=("involution",))
+negative = unary(
+    "negative", "``-x``.", d=-1, compute=dtypes.numeric, text="-$x", tex="-$x", binds=2, sympy="-x", linear=("x",), laws=("involution",)
+)
 reciprocal = unary(
     "reciprocal", "``1 / x``.", d=lambda y, x: -square(y), domain=((0.3, 3.0),), text="1 / $x", tex=r"\frac{1}{$x}", binds=2, sympy="1 / x"
 )

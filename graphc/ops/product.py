@@ -23,7 +23,7 @@ def _flops(node: Tensor) -> Dim:
     promote=("a", "b"),
     flops=_flops,
     text="$a · $b",
-    tex="$a $b",
+    tex=r"$a \, $b",
     binds=2,
     ulps=16,
     cases=(

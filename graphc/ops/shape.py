@@ -178,7 +178,7 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: int, start: Dim, total: Dim) -> tup
 
 
 # ---------------------------------------------------------------- creation
-@op("$dtype($size)", flops=0, cases=(case(size=3, dtype="float32"),))
+@op("$dtype($size)", flops=0, text="$size", tex="$size", cases=(case(size=3, dtype="float32"),))
 def count(*, size: Dim, dtype: DTypeName) -> TensorType:
     """A size as a number: what a mean divides by when the batch has a name."""
     return TensorType(dtype, ())

@@ -10,8 +10,6 @@ from graphc.core import Op, Tensor
 from graphc.show.names import short_number
 from graphc.show.notation import TEXT, Notation, leaf_number, see_through
 
-# What the op's own record does not say yet.
-_SPELLED: Final = {"count": "$size", "getitem": "$x[$index]"}
 _SLOT: Final = re.compile(r"\$([a-z_]\w*)", re.ASCII)
 
 
@@ -31,12 +29,7 @@ def template_of(node: Tensor, notation: Notation) -> str:
         return notation.scale if op.name == "multiply" else notation.template(op)
     if op.name == "transpose" and not _is_matrix_transpose(node):
         return notation.call % ("transpose", f"$x, {value_text(node.attrs[0])}")
-    return _with_attributes(with_axis(_spelling(op, notation), node, notation), node, notation)
-
-
-def _spelling(op: Op, notation: Notation) -> str:
-    own = notation.template(op)
-    return _SPELLED[op.name] if op.name in _SPELLED and op.name in own.replace("\\_", "_") else own
+    return _with_attributes(with_axis(notation.template(op), node, notation), node, notation)
 
 
 _HEAD: Final = re.compile(r"\\operatorname\{[^}]*\}|\\mathrm\{[^}]*\}|\\[a-zA-Z]+|[^\W\d]\w*|Σ")
@@ -82,7 +75,7 @@ def value_text(value: Any) -> str:
 def symbol(node: Tensor) -> str:
     """An operator node in one short word: ``+``, ``Σ₀`` for a sum over an axis; the op's name if it has no sign or a faint one."""
     op = op_of(node)
-    literals, _ = split(_spelling(op, TEXT))
+    literals, _ = split(TEXT.template(op))
     middle = [literal.strip() for literal in literals]
     if len(middle) == 3 and not middle[0] and not middle[2] and middle[1]:
         return op.name if middle[1] == "·" else middle[1]
