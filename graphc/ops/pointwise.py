@@ -125,6 +125,14 @@ reciprocal = unary(
 )
 square = unary("square", "``x * x``.", d=lambda y, x: 2 * x, compute=dtypes.counting, text="$x²", tex="$x^2", binds=1, sympy="x**2")
 sqrt = unary("sqrt", "Square root.", d=lambda y, x: 0.5 / y, domain=((0.1, 4.0),), text="√$x", tex=r"\sqrt{$x}", binds=1, sympy="sqrt(x)")
+cbrt = unary(
+    "cbrt",
+    "Cube root, also of negative numbers.",
+    d=lambda y, x: reciprocal(3 * square(y)),
+    domain=((0.1, 4.0),),
+    tex=r"\sqrt[3]{$x}",
+    sympy="cbrt(x)",
+)
 rsqrt = unary(
     "rsqrt",
     "``1 / sqrt(x)``.",
