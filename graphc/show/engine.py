@@ -35,7 +35,7 @@ TIMEOUT: Final = 30.0
 """Seconds that one attempt may take: 3,000 nodes take 4 to 10."""
 
 INSTALL: Final = """To install Graphviz:
-  pip (any system, no root):  python -m pip install 'graphc[draw]'
+  pip (any system, no root):  python -m pip install "graphc[draw]"
   Debian, Ubuntu:             sudo apt-get install graphviz
   macOS:                      brew install graphviz
   Windows:                    winget install Graphviz.Graphviz

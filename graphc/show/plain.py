@@ -14,7 +14,7 @@ from typing import Final
 from graphc.show import style
 from graphc.show.layout import Box, Point, place
 from graphc.show.measure import LINE, text_width
-from graphc.show.sketch import Edge, Node, Sketch, edge_tooltip, label_lines, legend_lines, node_tooltip, one_line, printable
+from graphc.show.sketch import Edge, Node, Sketch, edge_tooltip, label_lines, legend_lines, legible, node_tooltip, one_line, printable
 from graphc.show.style import Shape
 
 _MARGIN: Final = 24.0
@@ -25,6 +25,7 @@ _DASHES: Final = {"solid": "", "dashed": ' stroke-dasharray="5,3"', "dotted": ' 
 
 def to_svg(sketch: Sketch) -> str:
     """The sketch as SVG text: the same text for the same sketch, always."""
+    sketch = legible(sketch)
     placement = place(sketch)
     ways = list(zip(sketch.edges, placement.ways, strict=True))
     legend = legend_lines(sketch)

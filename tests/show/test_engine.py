@@ -112,7 +112,8 @@ def test_the_program_that_hangs_and_its_children_are_gone(tmp_path: Path) -> Non
     bad = script(tmp_path / "bad", f"sleep 61 & echo $! >>{pids}; echo $$ >>{pids}; wait")
     with pytest.raises(DrawError):
         render(DOT, "svg", engine=str(bad), timeout=0.3, search=nowhere(tmp_path))
-    assert len(started := pids.read_text().split()) == 4  # two attempts, two programs each
+    started = pids.read_text().split()
+    assert len(started) == 4  # two attempts, two programs each
     deadline = time.monotonic() + 5
     while any(map(alive, started)) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -101,6 +101,22 @@ def test_line_breaks_in_labels_become_lines() -> None:
     assert r'label="a\nb\nc"' in to_dot(Sketch("t", "", (Node("n", ("a\nb", "c")),)))
 
 
+def crowd(labels: int) -> Sketch:
+    back = [Edge("b", "a", f"∂{i}", "reversed", tooltip="" if i else "∂0 in full") for i in range(labels)]
+    return Sketch("t", "", (Node("a", ("a",)), Node("b", ("b",))), (Edge("a", "b"), *back))
+
+
+def test_over_a_thousand_labels_are_told_by_tooltips_alone() -> None:
+    assert to_dot(crowd(1000)).count('label="  ∂') == 1000
+    many = to_dot(crowd(1001))
+    assert 'label="  ∂' not in many
+    assert many.count("tooltip=∂") + many.count('tooltip="∂') == 1001
+    assert 'tooltip="∂0 in full"' in many
+    assert ">∂1</text>" in to_svg(crowd(1000))
+    assert ">∂1</text>" not in to_svg(crowd(1001))
+    assert "<title>∂1</title>" in to_svg(crowd(1001))
+
+
 REAL = {engine.name: engine for engine in engines(Search()) if isinstance(engine, Engine)}
 
 
