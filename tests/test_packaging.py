@@ -102,8 +102,9 @@ def test_commands_of_a_good_readme() -> None:
     assert ci["commands"](text) == ["one && two", "three"]
 
 
-# Put together here, or this file would be the first to be found. The home of "someone" is made up, and may stand in tests and docs.
-MACHINE_PATH = re.compile(r"(?<![\w.~-])/(" + "|".join(["work/", "root/", "opt/gc/", r"home/(?!someone\b)"]) + ")")
+# Folders of people and of this checkout; the home of "someone" is made up, and may stand in tests and docs.
+FOLDERS = [re.escape(f"{ROOT.parent}/"), re.escape(f"{Path.home()}/"), "/" + r"home/(?!someone\b)"]
+MACHINE_PATH = re.compile(r"(?<![\w.~-])(" + "|".join(FOLDERS) + ")")
 REGISTRY = re.compile("(" + "|".join(["pypi", "pythonhosted", "npmjs"]) + ")" + re.escape(".org"))
 
 

@@ -26,7 +26,7 @@ def test_columns_are_aligned_and_comments_hold_label_and_line():
     y = gc.relu(x).named("h")
     z = gc.sum(y, axis=1)
     for line, node in enumerate((x, y, z), 9):
-        node.origin = Origin("/home/me/train.py", line)
+        node.origin = Origin("/home/someone/train.py", line)
     assert listing(z).splitlines() == [
         "%0 : f32[2, 3] = input x                             # train.py:9",
         "%1 : f32[2, 3] = relu(%0)                            # h, train.py:10",
