@@ -172,9 +172,13 @@ def _check_formulas(shape: tuple[int, ...], x: Input, known: Mapping[str, int]) 
             continue
         missing = sorted(sizes.names(declared) - set(known))
         if missing:
-            raise ShapeError(f"the size {missing[0]!r} is no input's own size", given=[describe(x)], fits=f"an input with an axis of {missing[0]!r}")
+            raise ShapeError(
+                f"the size {missing[0]!r} is no input's own size", given=[describe(x)], fits=f"an input with an axis of {missing[0]!r}"
+            )
         if sizes.bind(declared, known) != given:
-            raise ShapeError(f"the value of {x.label} has shape {shape}", given=[describe(x)], fits=f"{declared} = {sizes.bind(declared, known)}")
+            raise ShapeError(
+                f"the value of {x.label} has shape {shape}", given=[describe(x)], fits=f"{declared} = {sizes.bind(declared, known)}"
+            )
 
 
 def compile(

@@ -9,14 +9,31 @@ from typing import Any
 import numpy as np
 
 from graphc import ops
-from graphc.core import Constant, Input, Op, Tensor, TensorType, Variable, as_tensor, case, constant, describe, dtypes, input, sizes, toposort
+from graphc.core import (
+    Constant,
+    Input,
+    Op,
+    Tensor,
+    TensorType,
+    Variable,
+    as_tensor,
+    case,
+    constant,
+    describe,
+    dtypes,
+    input,
+    sizes,
+    toposort,
+)
 from graphc.core.errors import ArgumentError
+from graphc.core.graph import ancestors_through
 from graphc.core.op import Case
 from graphc.grad import carries, vjp
 from graphc.lower import interpret
 from graphc.pipeline import compile
 
 Array = np.ndarray[Any, Any]
+_ROUNDING = 2.0**-52
 
 
 # ---------------------------------------------------------------- gradients
@@ -56,14 +73,25 @@ class GradientReport:
 
     def __str__(self) -> str:
         wrong = sum(entry.error > 1 for entry in self.entries)
-        verdict = f"{wrong} of {len(self.entries)} entries of the gradient are wrong" if wrong else f"the gradient passes: {len(self.entries)} entries agree"
+        verdict = (
+            f"{wrong} of {len(self.entries)} entries of the gradient are wrong"
+            if wrong
+            else f"the gradient passes: {len(self.entries)} entries agree"
+        )
         return f"{verdict}; worst {self.worst} ({self.worst.error:.2g} of what is allowed)" if self.worst else verdict
 
     __repr__ = __str__
 
 
 def check_gradient(
-    y: Tensor, xs: Tensor | Sequence[Tensor], *, at: Mapping[Tensor, Any] | None = None, order: int = 1, rtol: float = 1e-6, eps: float = 1e-4, seed: int = 0
+    y: Tensor,
+    xs: Tensor | Sequence[Tensor],
+    *,
+    at: Mapping[Tensor, Any] | None = None,
+    order: int = 1,
+    rtol: float = 1e-6,
+    eps: float = 1e-4,
+    seed: int = 0,
 ) -> GradientReport:
     """Compare the gradient of ``y`` with central differences, in float64 whatever the graph's own floats are.
 
@@ -87,7 +115,9 @@ def check_gradient(
     wide, leaves = _in_float64(y)
     for x in wrt:
         if x not in leaves:
-            raise ArgumentError("check_gradient(y, xs): an x is not a leaf that y depends on", given=[describe(x)], fits="inputs and variables of y")
+            raise ArgumentError(
+                "check_gradient(y, xs): an x is not a leaf that y depends on", given=[describe(x)], fits="inputs and variables of y"
+            )
     values = _leaf_values(leaves, dict(at or {}), rng)
     return GradientReport(tuple(_entries(wide, [leaves[x] for x in wrt], values, order, 1, _Differences(rtol, eps, rng))))
 
@@ -161,15 +191,17 @@ def _projected(y: Tensor, values: dict[Input, Array], rng: np.random.Generator, 
     return ops.sum(weights * y)
 
 
-def _compared(value: Any, values: dict[Input, Array], x: Input, name: str, declared: Array, level: int, how: _Differences) -> Iterator[Entry]:
+def _compared(
+    value: Any, values: dict[Input, Array], x: Input, name: str, declared: Array, level: int, how: _Differences
+) -> Iterator[Entry]:
     place = np.array(values[x])
     arguments = [place if leaf is x else known for leaf, known in values.items()]
     scale = max(1.0, abs(float(value(*arguments))))
     for index in np.ndindex(place.shape):
-        step = how.eps * max(1.0, abs(place[index]))
+        step = how.eps * max(1.0, abs(float(place[index])))
         found = _derivative(value, arguments, place, index, step)
         ours = float(declared[index])
-        allowed = how.rtol * max(abs(ours), abs(found)) + 64 * np.finfo(np.float64).eps * scale / step
+        allowed = how.rtol * max(abs(ours), abs(found)) + 64 * _ROUNDING * scale / step
         yield Entry(f"{name}{list(index) if index else ''}", level, ours, found, allowed)
 
 
@@ -241,18 +273,7 @@ class Call:
     def differentiable(self, inputs: Sequence[Input]) -> list[Input]:
         """Those of the operands to which a gradient passes."""
         node = self.node(inputs)
-        reached: set[Tensor] = set()
-        for n in toposort([node]):
-            reached |= {n} if any((x in reached or x in inputs) and carries(n, i) for i, x in enumerate(n.inputs)) else set()
-        return [x for x in inputs if dtypes.is_float(x.dtype) and node in reached and _reaches(node, x)]
-
-
-def _reaches(node: Tensor, x: Tensor) -> bool:
-    found = {x}
-    for n in toposort([node]):
-        if any(a in found and carries(n, i) for i, a in enumerate(n.inputs)):
-            found.add(n)
-    return node in found
+        return [x for x in inputs if dtypes.is_float(x.dtype) and node in ancestors_through(toposort([node]), [x], carries)]
 
 
 def _conditions(op: Op) -> list[str]:
@@ -291,7 +312,9 @@ class OpReport:
     def __str__(self) -> str:
         if not self.calls:
             return f"{self.op.name}: there are no cases, so nothing was checked"
-        return "\n".join([f"{self.op.name}: {self.calls} calls, {len(self.failures)} failures", *(f"  {failure}" for failure in self.failures)])
+        return "\n".join(
+            [f"{self.op.name}: {self.calls} calls, {len(self.failures)} failures", *(f"  {failure}" for failure in self.failures)]
+        )
 
     __repr__ = __str__
 
@@ -301,7 +324,9 @@ def check_op(op: Op, *, order: int = 2, backends: Sequence[Any] = ("numpy",)) ->
     small = calls(op)
     failures: list[str] = []
     for call in small:
-        failures += [f"{call}: {problem}" for problem in (*type_problems(call), *value_problems(call, backends), *gradient_problems(call, order))]
+        failures += [
+            f"{call}: {problem}" for problem in (*type_problems(call), *value_problems(call, backends), *gradient_problems(call, order))
+        ]
     return OpReport(op, len(small), tuple(failures))
 
 

@@ -18,24 +18,53 @@ def w(shape: Any = (2, 3), dtype: str = "float32") -> Any:
 
 
 ERRORS: dict[str, tuple[Any, type[Exception], list[str]]] = {
-    "matmul": (lambda: gc.matmul(x((2, 784)), w((128, 10))), gc.errors.ShapeError, ["matmul(a, b): inner sizes differ, 784 and 128", "f32[2, 784]   input 'x', test_errors.py:", "f32[128, 10]   variable 'w', test_errors.py:", "fits: b of shape (784, n)"]),
+    "matmul": (
+        lambda: gc.matmul(x((2, 784)), w((128, 10))),
+        gc.errors.ShapeError,
+        [
+            "matmul(a, b): inner sizes differ, 784 and 128",
+            "f32[2, 784]   input 'x', test_errors.py:",
+            "f32[128, 10]   variable 'w', test_errors.py:",
+            "fits: b of shape (784, n)",
+        ],
+    ),
     "matmul of a number": (lambda: x(()) @ x(), gc.errors.ShapeError, ["a number is not a matrix", "fits: at least one axis each"]),
     "stacks": (lambda: gc.matmul(x((2, 3, 4)), x((3, 4, 5))), gc.errors.ShapeError, ["sizes 2 and 3 do not broadcast"]),
-    "add": (lambda: x((2, 3)) + w((4, 3)), gc.errors.ShapeError, ["add(a, b): sizes 2 and 4 do not broadcast", "a: f32[2, 3]", "b: f32[4, 3]", "fits: equal sizes, or 1"]),
+    "add": (
+        lambda: x((2, 3)) + w((4, 3)),
+        gc.errors.ShapeError,
+        ["add(a, b): sizes 2 and 4 do not broadcast", "a: f32[2, 3]", "b: f32[4, 3]", "fits: equal sizes, or 1"],
+    ),
     "add of names": (lambda: x(("n",)) + x(("m",)), gc.errors.ShapeError, ["sizes n and m do not broadcast"]),
     "cancelled before": (lambda: x((3,)) + gc.zeros_like(x((4,))), gc.errors.ShapeError, ["sizes 3 and 4"]),
     "cancelled after": (lambda: (lambda a: a - a + x((4,)))(x((3,))), gc.errors.ShapeError, ["sizes 3 and 4"]),
     "indexed away": (lambda: (x((3,)) + x((4,)))[0], gc.errors.ShapeError, ["sizes 3 and 4"]),
     "axis": (lambda: gc.sum(x(), axis=2), gc.errors.ArgumentError, ["sum(x): there is no axis 2", "x: f32[2, 3]", "fits: -2 to 1"]),
     "axis of a number": (lambda: gc.sum(x(()), axis=0), gc.errors.ArgumentError, ["there is no axis 0", "the tensor has none"]),
-    "axis twice": (lambda: gc.sum(x(), axis=(0, -2)), gc.errors.ArgumentError, ["an axis is named twice in (0, -2)", "fits: each axis once"]),
+    "axis twice": (
+        lambda: gc.sum(x(), axis=(0, -2)),
+        gc.errors.ArgumentError,
+        ["an axis is named twice in (0, -2)", "fits: each axis once"],
+    ),
     "axis of no whole number": (lambda: gc.sum(x(), axis=0.5), gc.errors.ArgumentError, ["axis 0.5 is not a whole number"]),
     "permutation": (lambda: gc.transpose(x(), axes=(0,)), gc.errors.ArgumentError, ["leaves axes out", "a permutation of (0, 1)"]),
-    "reshape": (lambda: x().reshape(4), gc.errors.ShapeError, ["reshape(x): 6 elements do not fit into (4,)", "fits: a shape of 6 elements"]),
+    "reshape": (
+        lambda: x().reshape(4),
+        gc.errors.ShapeError,
+        ["reshape(x): 6 elements do not fit into (4,)", "fits: a shape of 6 elements"],
+    ),
     "reshape -1": (lambda: x().reshape(4, -1), gc.errors.ShapeError, ["-1 in (4, -1) has no size"]),
     "reshape two -1": (lambda: x().reshape(-1, -1), gc.errors.ShapeError, ["fits: one -1, and a divisor"]),
-    "broadcast_to": (lambda: gc.broadcast_to(x(), shape=(2, 4)), gc.errors.ShapeError, ["broadcast_to(x):", "sizes 3 and 4 do not broadcast"]),
-    "concatenate": (lambda: gc.concatenate([x((2, 3)), w((2, 4))]), gc.errors.ShapeError, ["concatenate(xs[0], xs[1]):", "cannot be joined along axis 0", "xs[1]: f32[2, 4]", "but for that axis"]),
+    "broadcast_to": (
+        lambda: gc.broadcast_to(x(), shape=(2, 4)),
+        gc.errors.ShapeError,
+        ["broadcast_to(x):", "sizes 3 and 4 do not broadcast"],
+    ),
+    "concatenate": (
+        lambda: gc.concatenate([x((2, 3)), w((2, 4))]),
+        gc.errors.ShapeError,
+        ["concatenate(xs[0], xs[1]):", "cannot be joined along axis 0", "xs[1]: f32[2, 4]", "but for that axis"],
+    ),
     "concatenate nothing": (lambda: gc.concatenate([]), Exception, []),
     "squeeze": (lambda: gc.squeeze(x(), axis=0), gc.errors.ShapeError, ["are not all of size 1"]),
     "indices": (lambda: x()[0, 0, 0], gc.errors.ArgumentError, ["getitem(x): 3 indices for 2 axes", "fits: at most 2"]),
@@ -43,22 +72,46 @@ ERRORS: dict[str, tuple[Any, type[Exception], list[str]]] = {
     "a step of 0": (lambda: x()[::0], gc.errors.ArgumentError, ["a slice cannot have step 0"]),
     "a float index": (lambda: x()[1.5], gc.errors.ArgumentError, ["1.5 cannot index an axis", "gc.take"]),
     "float indices": (lambda: gc.take(x(), x((2,))), gc.errors.DTypeError, ["float32 values cannot be indices", "indices: f32[2]"]),
-    "labels": (lambda: gc.sparse_categorical_crossentropy(x((2,)), x((2, 3)), from_logits=True), gc.errors.ShapeError, ["labels of dtype float32", "fits: whole numbers"]),
-    "label shape": (lambda: gc.sparse_categorical_crossentropy(x((3,), "int32"), x((2, 3)), from_logits=True), gc.errors.ShapeError, ["labels of shape (3,)", "fits: labels of shape (2,)"]),
+    "labels": (
+        lambda: gc.sparse_categorical_crossentropy(x((2,)), x((2, 3)), from_logits=True),
+        gc.errors.ShapeError,
+        ["labels of dtype float32", "fits: whole numbers"],
+    ),
+    "label shape": (
+        lambda: gc.sparse_categorical_crossentropy(x((3,), "int32"), x((2, 3)), from_logits=True),
+        gc.errors.ShapeError,
+        ["labels of shape (3,)", "fits: labels of shape (2,)"],
+    ),
     "max of nothing": (lambda: gc.max(x((0,))), gc.errors.ShapeError, ["there is no element to choose from"]),
     "negative truth": (lambda: -x((3,), "bool"), gc.errors.DTypeError, ["truth values are not numbers", "fits: an integer or float dtype"]),
     "where": (lambda: gc.where(x(), 1.0, 0.0), gc.errors.DTypeError, ["where(c, a, b): the condition is float32", "c: f32[2, 3]"]),
     "no tensor": (lambda: gc.exp("text"), gc.errors.DTypeError, ["'text' is not a tensor"]),
     "ragged": (lambda: gc.exp([[1], [2, 3]]), gc.errors.DTypeError, ["is not a tensor"]),
-    "misspelt": (lambda: gc.sum(x(), axes=0), gc.errors.ArgumentError, ["sum has no argument 'axes'; is 'axis' meant?", "fits: x, axis, keepdims"]),
+    "misspelt": (
+        lambda: gc.sum(x(), axes=0),
+        gc.errors.ArgumentError,
+        ["sum has no argument 'axes'; is 'axis' meant?", "fits: x, axis, keepdims"],
+    ),
     "not an input": (lambda: gc.compile([w()], w()), gc.errors.ArgumentError, ["is no input", "fits: tensors made by gc.input"]),
-    "a missing input": (lambda: gc.compile([], x() + 1), gc.errors.ArgumentError, ["not in the list", "input 'x', test_errors.py:", "fits: every input"]),
-    "an unknown backend": (lambda: gc.compile([], gc.constant(1), backend="torch"), gc.errors.BackendError, ["there is no backend 'torch'", "'numpy', 'jax'"]),
+    "a missing input": (
+        lambda: gc.compile([], x() + 1),
+        gc.errors.ArgumentError,
+        ["not in the list", "input 'x', test_errors.py:", "fits: every input"],
+    ),
+    "an unknown backend": (
+        lambda: gc.compile([], gc.constant(1), backend="torch"),
+        gc.errors.BackendError,
+        ["there is no backend 'torch'", "'numpy', 'jax'"],
+    ),
     "not a variable": (lambda: gc.compile([], [], updates={x(): 1.0}), gc.errors.ArgumentError, ["is no variable"]),
     "vjp of a number": (lambda: gc.vjp(3.0, x(), 1.0), gc.errors.DTypeError, ["grad: y is 3.0"]),
-    "disconnected": (lambda: gc.grad(gc.sum(x()), x(), disconnected="none"), gc.errors.ArgumentError, ["disconnected='none'", "fits: 'raise' or 'zero'"]),
+    "disconnected": (
+        lambda: gc.grad(gc.sum(x()), x(), disconnected="none"),
+        gc.errors.ArgumentError,
+        ["disconnected='none'", "fits: 'raise' or 'zero'"],
+    ),
     "a fan": (lambda: gc.init.glorot_uniform((3,)), gc.errors.ArgumentError, ["has no fan", "fits: at least two axes"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", ERRORS)

@@ -26,14 +26,14 @@ def network(dtype: str) -> tuple[Any, Any, list[Any], Any]:
 
 
 def batch(dtype: str) -> tuple[Any, Any]:
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(41)
     return rng.uniform(0, 1, (BATCH, SIZES[0])).astype(dtype), rng.integers(0, SIZES[2], BATCH, dtype="int32")
 
 
 def test_no_hidden_unit_is_near_its_kink() -> None:
     """Else differences would see both sides of relu, and the test below would prove nothing."""
     _, _, (w1, b1, *_), _ = network("float64")
-    assert np.abs(batch("float64")[0] @ w1.value + b1.value).min() > 2e-3
+    assert np.abs(batch("float64")[0] @ w1.value + b1.value).min() > 0.05
 
 
 def test_gradients_of_all_parameters_are_the_differences_to_1e_7_relative() -> None:
@@ -86,7 +86,12 @@ print(digest, hashlib.sha256(step.source.encode()).hexdigest(), losses[0].hex(),
 
 def _fresh_run(backend: str, hash_seed: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", RUN, backend], env=os.environ | {"PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", RUN, backend],
+        env=os.environ | {"PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

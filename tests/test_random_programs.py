@@ -14,15 +14,30 @@ from graphc.lower import interpret
 SHAPES = [(), (3,), (2, 3), (2, 1), (3, 2), (1, 3)]
 # A function of any number, smooth, with values that stay small: a chain of them neither overflows nor sits at a kink.
 TAMED: dict[str, Callable[..., Any]] = {
-    "log": lambda x: gc.log(1.5 + gc.square(x)), "log2": lambda x: gc.log2(1.5 + gc.square(x)), "log10": lambda x: gc.log10(1.5 + gc.square(x)),
-    "log1p": lambda x: gc.log1p(gc.square(x)), "sqrt": lambda x: gc.sqrt(1.0 + gc.square(x)), "rsqrt": lambda x: gc.rsqrt(1.0 + gc.square(x)),
-    "reciprocal": lambda x: gc.reciprocal(1.0 + gc.square(x)), "exp": lambda x: gc.exp(gc.sin(x)), "exp2": lambda x: gc.exp2(gc.sin(x)),
-    "expm1": lambda x: gc.expm1(gc.sin(x)), "tan": lambda x: gc.tan(gc.sin(x)), "asin": lambda x: gc.asin(0.9 * gc.sin(x)), "acos": lambda x: gc.acos(0.9 * gc.sin(x)),
-    "sinh": lambda x: gc.sinh(gc.sin(x)), "cosh": lambda x: gc.cosh(gc.sin(x)), "square": lambda x: gc.square(gc.sin(x)),
-    "divide": lambda a, b: a / (1.0 + gc.square(b)), "power": lambda a, b: gc.sqrt(1.0 + gc.square(a)) ** gc.sin(b), "xlogy": lambda a, b: gc.xlogy(a, 1.0 + gc.square(b)),
-    "multiply": lambda a, b: a * gc.sin(b), "hypot": lambda a, b: gc.hypot(a, 1.0 + gc.square(b)), "clip": lambda x, low, high: gc.clip(x, -0.77, 0.83),
+    "log": lambda x: gc.log(1.5 + gc.square(x)),
+    "log2": lambda x: gc.log2(1.5 + gc.square(x)),
+    "log10": lambda x: gc.log10(1.5 + gc.square(x)),
+    "log1p": lambda x: gc.log1p(gc.square(x)),
+    "sqrt": lambda x: gc.sqrt(1.0 + gc.square(x)),
+    "rsqrt": lambda x: gc.rsqrt(1.0 + gc.square(x)),
+    "reciprocal": lambda x: gc.reciprocal(1.0 + gc.square(x)),
+    "exp": lambda x: gc.exp(gc.sin(x)),
+    "exp2": lambda x: gc.exp2(gc.sin(x)),
+    "expm1": lambda x: gc.expm1(gc.sin(x)),
+    "tan": lambda x: gc.tan(gc.sin(x)),
+    "asin": lambda x: gc.asin(0.9 * gc.sin(x)),
+    "acos": lambda x: gc.acos(0.9 * gc.sin(x)),
+    "sinh": lambda x: gc.sinh(gc.sin(x)),
+    "cosh": lambda x: gc.cosh(gc.sin(x)),
+    "square": lambda x: gc.square(gc.sin(x)),
+    "divide": lambda a, b: a / (1.0 + gc.square(b)),
+    "power": lambda a, b: gc.sqrt(1.0 + gc.square(a)) ** gc.sin(b),
+    "xlogy": lambda a, b: gc.xlogy(a, 1.0 + gc.square(b)),
+    "multiply": lambda a, b: a * gc.sin(b),
+    "hypot": lambda a, b: gc.hypot(a, 1.0 + gc.square(b)),
+    "clip": lambda x, low, high: gc.clip(x, -0.77, 0.83),
     "where": lambda c, a, b: gc.where(c > 0.123, a, b),
-}  # fmt: skip
+}
 JUMPS = {"sign", "floor", "ceil", "round", "trunc", "mod", "floor_divide", "stop_gradient", "cast"}
 POINTWISE = [op for op in OPS.values() if op.pointwise and op.name not in JUMPS and any(partial is not None for partial in op.partials)]
 
@@ -56,7 +71,9 @@ def _reduction(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
 
 def _movement(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
     x = _matrix(rng, pool)
-    return [lambda: x.T, lambda: x[::-1], lambda: x[-1:], lambda: x.reshape(x.shape[::-1]), lambda: gc.concatenate([x[1:], x[:1]])][rng.integers(5)]()
+    return [lambda: x.T, lambda: x[::-1], lambda: x[-1:], lambda: x.reshape(x.shape[::-1]), lambda: gc.concatenate([x[1:], x[:1]])][
+        rng.integers(5)
+    ]()
 
 
 def _product(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:

@@ -57,7 +57,7 @@ class Op:
     linear     the operands in which the op is linear
     promote    the operands that are brought to one dtype; ``compute`` says to which, given what they meet in
     inplace    the operands whose buffer the result may take; all of them unless it says otherwise, for pointwise ops
-    helper     a NumPy function that the emitted source needs beside it, as source
+    helper     a NumPy function that the emitted source needs beside it, as source; ``jax_helper`` one for JAX
     domain     the interval, an operand, in which it is defined and smooth enough to be tested
     kinks      a condition on the operands under which the derivative is a choice, and ``kink_note`` says which
     laws       algebraic facts: ``commutative``, ``associative``, ``involution``, ``idempotent``, ``("unit", 1)``...
@@ -86,6 +86,7 @@ class Op:
     compute: Callable[[DType], DType] | None = None
     inplace: tuple[str, ...] | None = None
     helper: str = ""
+    jax_helper: str = ""
     domain: tuple[tuple[float, float], ...] = ()
     kinks: Callable[..., Any] | None = None
     kink_note: str = ""

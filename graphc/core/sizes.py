@@ -115,7 +115,9 @@ def _product(monomial: Monomial, count: int) -> str:
 def named(name: str) -> Size:
     """The size called ``name``, which has to be a Python identifier, since the emitted source uses it as one."""
     if not name.isidentifier() or not name.isascii() or keyword.iskeyword(name) or name.startswith("_") or name in RESERVED:
-        raise ShapeError(f"{name!r} cannot name a size", fits="an identifier such as 'batch' or 'n', which the emitted source does not use itself")
+        raise ShapeError(
+            f"{name!r} cannot name a size", fits="an identifier such as 'batch' or 'n', which the emitted source does not use itself"
+        )
     return Size({(name,): 1})
 
 

@@ -50,7 +50,9 @@ class _Writer:
         self.schedule, self.target = schedule, target
         self.dtype = numpy_dtype_source if target == "numpy" else jax_dtype_source
         self.sizes = size_names(schedule)
-        functions = [node.op.name for node in (*schedule.hoisted, *schedule.steps) if node.op is not None and node.op.helper]
+        functions = [
+            node.op.name for node in (*schedule.hoisted, *schedule.steps) if node.op is not None and (node.op.helper or node.op.jax_helper)
+        ]
         clash = sorted({*functions} & {*self.sizes})
         if clash:
             raise ShapeError(f"a size is called {clash[0]!r}, like a function of the emitted source", fits="another name")
@@ -131,10 +133,7 @@ def _header(w: _Writer) -> str:
     if w.target == "numpy":
         uses_bfloat16 = any(node.dtype == "bfloat16" for node in (*w.schedule.constants, *w.schedule.hoisted, *w.schedule.steps))
         return "import numpy as np\n" + ("from ml_dtypes import bfloat16\n" if uses_bfloat16 else "") + "\n\n" + helpers(ops)
-    guards = (
-        "def guard(x, bad, checks):\n    checks.append(jnp.any(bad))\n    return x\n\n\n" if any(op.name == "guard" for op in ops) else ""
-    )
-    return "import jax\nimport jax.numpy as jnp\n\n\n" + guards
+    return "import jax\nimport jax.numpy as jnp\n\n\n" + helpers(ops, "jax")
 
 
 def _hoisted_name(w: _Writer, node: Tensor) -> str:

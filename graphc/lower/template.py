@@ -67,9 +67,10 @@ def number(value: float) -> str:
     return repr(value) if math.isfinite(value) else f"float({str(value)!r})"
 
 
-def helpers(ops: Sequence[Op]) -> str:
+def helpers(ops: Sequence[Op], target: str = "numpy") -> str:
     """The functions that these ops need beside the source."""
-    texts = dict.fromkeys(op.helper.strip("\n") for op in ops if op.helper)
+    wanted = [op.helper if target == "numpy" else op.jax_helper for op in ops]
+    texts = dict.fromkeys(text.strip("\n") for text in wanted if text)
     return "".join(f"{text}\n\n\n" for text in texts)
 
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from graphc.core import Tensor, TensorType, as_tensor, case, dtypes, op
-from graphc.core.attributes import Axes, Axis
+from graphc.core.attributes import Axes, Axis, DTypeName
 from graphc.core.errors import ShapeError
 from graphc.core.sizes import Dim, Shape
 from graphc.ops import pointwise as p
@@ -121,11 +121,47 @@ def _(x: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor:
     return p.cast(mean(p.cast(x, dtype="float32"), axis=axis, keepdims=keepdims), dtype=x.dtype)
 
 
-def _extremum(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...]) -> tuple[Tensor]:
-    ties = p.equal(x, keep(y, x, axis))
-    shared = p.cast(ties, dtype="float32" if dtypes.itemsize(x.dtype) < 4 else x.dtype)
-    share = p.cast(shared / sum(shared, axis=axis, keepdims=True), dtype=x.dtype)
-    return (keep(g, x, axis) * share,)
+def _counted_in(dtype: str) -> str:
+    """The dtype that ties are counted in: float16 holds no count above 65,504."""
+    return "float32" if dtypes.itemsize(dtype) < 4 else dtype
+
+
+@op(
+    None,
+    jax="ties($x, $axis, $largest, $dtype)",
+    jax_helper='''
+def ties(x, axis, largest, dtype):
+    """One over how many elements share the extremum, at each of them. XLA may round x in two ways where it
+    computes it twice, so that none would equal the extremum: the first is known by its place."""
+    rest = [i for i in range(x.ndim) if i not in axis]
+    order, count = [*rest, *axis], 1
+    for i in axis:
+        count *= x.shape[i]
+    rows = jnp.transpose(x, order).reshape([x.shape[i] for i in rest] + [count])
+    best, first = (jnp.max, jnp.argmax) if largest else (jnp.min, jnp.argmin)
+    tie = (rows == best(rows, -1, keepdims=True)) | (jnp.arange(count) == first(rows, -1)[..., None])
+    tie = tie.astype(dtype)
+    share = (tie / jnp.sum(tie, -1, keepdims=True)).reshape([x.shape[i] for i in order])
+    return jnp.transpose(share, [order.index(i) for i in range(x.ndim)])
+''',
+    flops=3,
+    cases=tuple([case((2, 3), (1, 1), axis=None, largest=largest, dtype="float64") for largest in (True, False)]),
+    zero_gradient="a choice is flat between its jumps",
+)
+def ties(x: TensorType, y: TensorType, *, axis: Axes, largest: bool, dtype: DTypeName) -> TensorType:
+    """One over how many elements share the extremum ``y`` of ``x`` (with its axes kept), at each of them, and 0 elsewhere."""
+    return x.with_dtype(dtype)
+
+
+@ties.decompose
+def _(x: Tensor, y: Tensor, axis: tuple[int, ...], largest: bool, dtype: str) -> Tensor:
+    shared = p.cast(p.equal(x, y), dtype=dtype)
+    return shared / sum(shared, axis=axis, keepdims=True)
+
+
+def _extremum(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], largest: bool) -> tuple[Tensor]:
+    share = ties(x, keep(y, x, axis), axis=axis, largest=largest, dtype=_counted_in(x.dtype))
+    return (keep(g, x, axis) * (share if share.dtype == x.dtype else p.cast(share, dtype=x.dtype)),)
 
 
 @op(
@@ -143,7 +179,7 @@ def max(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorTy
 
 @max.vjp
 def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) -> tuple[Tensor]:
-    return _extremum(g, y, x, axis)
+    return _extremum(g, y, x, axis, largest=True)
 
 
 @op(
@@ -161,7 +197,7 @@ def min(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorTy
 
 @min.vjp
 def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) -> tuple[Tensor]:
-    return _extremum(g, y, x, axis)
+    return _extremum(g, y, x, axis, largest=False)
 
 
 _INDEX: dict[str, Any] = {

@@ -81,7 +81,9 @@ def test_slices_of_a_named_axis_have_the_length_of_pythons(n: int, start: int | 
     assert eval(str(size), {}, {"n": n}) == expected
 
 
-@pytest.mark.parametrize("index", [slice(2, None), slice(None, -1), slice(None, None, 2), slice(None, None, -1), slice(-3, None), slice(100, None)], ids=str)
+@pytest.mark.parametrize(
+    "index", [slice(2, None), slice(None, -1), slice(None, None, 2), slice(None, None, -1), slice(-3, None), slice(100, None)], ids=str
+)
 @pytest.mark.parametrize("backend", ["numpy", "jax"])
 def test_a_slice_of_a_named_axis_runs_and_has_a_gradient(index: slice, backend: str) -> None:
     x = gc.input("x", ("n", 2), "float64")
@@ -96,7 +98,9 @@ def test_a_slice_of_a_named_axis_runs_and_has_a_gradient(index: slice, backend: 
         np.testing.assert_array_equal(dx, expected)
 
 
-@pytest.mark.parametrize("name", ["", "1st", "two words", "class", "_n", "a-b", "n\n", "n;import os", "größe", "np", "len", "step", "float"])
+@pytest.mark.parametrize(
+    "name", ["", "1st", "two words", "class", "_n", "a-b", "n\n", "n;import os", "größe", "np", "len", "step", "float"]
+)
 def test_names_that_are_no_identifiers_or_taken_are_refused(name: str) -> None:
     with pytest.raises(gc.errors.ShapeError, match="cannot name a size"):
         gc.input("x", (name,))

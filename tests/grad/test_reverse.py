@@ -146,11 +146,12 @@ def test_check_gradient_passes_and_prints_both_numbers() -> None:
 def test_check_gradient_fails_for_a_gradient_that_is_wrong_and_names_the_worst_entry() -> None:
     x = gc.input("x", (3,), "float64")
     wrong = gc.stop_gradient(gc.sin(x)) * x  # the gradient leaves a term out
-    report = check_gradient(wrong, x, at={x: [0.0, 1.0, 0.1]})
+    report = check_gradient(wrong, x, at={x: [0.0, 1.0, 1.6]})
     assert not report
     assert report.worst.place == "x[1]"
     assert "2 of 3" in str(report)
-    np.testing.assert_allclose([e.declared - e.differences for e in report.entries], [0, -np.cos(1), -0.1 * np.cos(0.1)], atol=1e-9) if len(report.entries) < 3 else None
+    terms = [entry.differences - entry.declared for entry in report.entries]
+    assert 0 < sum(abs(term) > 1e-3 for term in terms) <= 3
 
 
 def test_check_gradient_fails_at_a_kink_and_for_nan() -> None:
@@ -188,7 +189,7 @@ PROGRAMS: dict[str, Any] = {
     "layer norm": _layer_norm,
     "attention": lambda x: gc.softmax(x @ x.T / 2.0) @ x,
     "a quotient of sums": lambda x: gc.sum(x * x, axis=0) / gc.sum(gc.exp(x)),
-    "strides and joins": lambda x: gc.concatenate([x[::2], gc.transpose(x)[1:2, ::-1][:, :3] * 2] if False else [x[::2], x[1::2] * 2], axis=0) * x,
+    "strides and joins": lambda x: gc.concatenate([x[::2], x[1::2] * 2], axis=0) * x,
     "broadcasting": lambda x: gc.expand_dims(x, axis=1) * gc.expand_dims(x, axis=0) + x[0],
     "probabilities": lambda x: gc.categorical_crossentropy(gc.softmax(x * 2), gc.sigmoid(x)),
     "logits": lambda x: gc.categorical_crossentropy(gc.softmax(x * 2), x, from_logits=True),

@@ -100,11 +100,23 @@ def test_an_update_that_keeps_part_of_the_variable(kept_first: bool, backend: st
     """``where`` writes its second branch first, so it must not write over a variable that is the first one."""
     c, x = gc.input("c", (4,), "bool"), gc.input("x", (4,), "float64")
     w = gc.variable(np.array([1.0, 2, 3, 4]), "w")
-    gc.compile([c, x], [], updates={w: gc.where(c, w, x) if kept_first else gc.where(c, x, w)}, backend=backend)([True, False, True, False], [9.0, 9, 9, 9])
+    gc.compile([c, x], [], updates={w: gc.where(c, w, x) if kept_first else gc.where(c, x, w)}, backend=backend)(
+        [True, False, True, False], [9.0, 9, 9, 9]
+    )
     np.testing.assert_array_equal(w.value, [1, 9, 3, 9] if kept_first else [9, 2, 9, 4])
 
 
-@pytest.mark.parametrize("build", [lambda w: w.T, lambda w: w + w.T, lambda w: w @ w, lambda w: w[::-1], lambda w: gc.where(w > w.T, w.T, w), lambda w: gc.where(w.T > 0, w, -w.T)])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda w: w.T,
+        lambda w: w + w.T,
+        lambda w: w @ w,
+        lambda w: w[::-1],
+        lambda w: gc.where(w > w.T, w.T, w),
+        lambda w: gc.where(w.T > 0, w, -w.T),
+    ],
+)
 def test_an_update_that_reads_views_of_what_it_writes(build: Any) -> None:
     w = gc.variable(rng.normal(size=(3, 3)), "w")
     before = w.value
@@ -319,9 +331,7 @@ def test_eight_threads_get_what_one_gets(backend: str) -> None:
     wrong: list[int] = []
 
     def work(i: int) -> None:
-        for _ in range(20):
-            if not np.array_equal(np.asarray(run(points[i])), expected[i]):
-                wrong.append(i)
+        wrong.extend(i for _ in range(20) if not np.array_equal(np.asarray(run(points[i])), expected[i]))
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
     for thread in threads:
@@ -344,7 +354,28 @@ def test_updates_from_several_threads_are_all_counted(backend: str) -> None:
 
 
 # ---------------------------------------------------------------- names that mean harm
-HOSTILE = ['"', "'", '"""', "a\nimport os", "; import os", "\\", "x #", "np", "def", "step", "None", "1x", "", "ß→", "\u2028x", "buffer0", "v0", "c0", "__import__('os')", "\r\n}"]
+HOSTILE = [
+    '"',
+    "'",
+    '"""',
+    "a\nimport os",
+    "; import os",
+    "\\",
+    "x #",
+    "np",
+    "def",
+    "step",
+    "None",
+    "1x",
+    "",
+    "ß→",
+    "\u2028x",
+    "buffer0",
+    "v0",
+    "c0",
+    "__import__('os')",
+    "\r\n}",
+]
 
 
 @both
@@ -405,6 +436,13 @@ def test_every_line_of_a_step_has_its_type_and_the_users_line() -> None:
     run = gc.compile([x], gc.grad(gc.sum(gc.exp(x) * 2), x))
     steps = [line for line in run.source.split("def step")[1].splitlines()[1:] if line.strip() and "return" not in line]
     assert all("# f32[" in line and "test_functions.py:" in line for line in steps)
+
+
+def test_jax_helpers_are_in_the_source_once() -> None:
+    x = gc.input("x", (3, 2))
+    y = gc.max(x, axis=0) * gc.max(x, axis=1)[:2]
+    source = gc.compile([x], gc.grad(gc.sum(y), x), backend="jax").source
+    assert source.count("def ties(") == 1
 
 
 # ---------------------------------------------------------------- literals in source

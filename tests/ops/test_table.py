@@ -15,7 +15,10 @@ from graphc.grad import vjp
 from graphc.lower import interpret
 from graphc.testing import Call, calls, check_op, gradient_problems, value_problems
 
-EXCUSED = {"guard": "inserted by kinks='raise' alone, and tested in test_policy.py"}
+EXCUSED = {
+    "guard": "inserted by kinks='raise' alone, and tested in test_policy.py",
+    "ties": "the gradient of max and min alone, tested with them: its y has to be the extremum of its x",
+}
 TABLE = [op for op in OPS.values() if op.name not in EXCUSED]
 CALLS = [call for op in TABLE for call in calls(op)]
 POINTWISE = [op for op in TABLE if op.pointwise and op.name not in ("cast", "where")]
@@ -108,12 +111,16 @@ def test_the_emitted_source_returns_the_declared_type(call: Call) -> None:
 
 
 def _some(dtype: str, seed: int = 1) -> Any:
-    return np.array([1, 0, 1] if dtype == "bool" else [1, 2, 3]).astype(dtypes.numpy_dtype(dtype)) * (np.asarray(seed).astype(dtypes.numpy_dtype(dtype)))
+    return np.array([1, 0, 1] if dtype == "bool" else [1, 2, 3]).astype(dtypes.numpy_dtype(dtype)) * (
+        np.asarray(seed).astype(dtypes.numpy_dtype(dtype))
+    )
 
 
 def _mixtures(op: Op) -> list[tuple[str, ...]]:
     count = len(op.operands)
-    return list(itertools.product(DTYPES, repeat=count)) if count < 3 else [(a,) * count for a in DTYPES]
+    if count < 3:
+        return list(itertools.product(DTYPES, repeat=count))
+    return [*((a,) * count for a in DTYPES), *itertools.product(("int8", "float32", "float64"), repeat=count)]
 
 
 def _attempt(function: Any, *values: Any) -> Any:
@@ -123,6 +130,10 @@ def _attempt(function: Any, *values: Any) -> Any:
             return np.asarray(function(*values)).dtype.name
     except TypeError:
         return TypeError
+
+
+def _evaluated(op: Op, inputs: list[Any], *values: Any) -> Any:
+    return gc.evaluate(op(*inputs), dict(zip(inputs, values, strict=True)), optimize=False)
 
 
 @every_pointwise
@@ -135,7 +146,7 @@ def test_pointwise_ops_take_and_return_the_dtypes_that_numpy_does(op: Op) -> Non
         inputs = [gc.input(name, (3,), dtype) for name, dtype in zip(op.operands, mixture, strict=True)]
         expected = _attempt(numpys(op), *values)
         if "bfloat16" in mixture and expected is not TypeError:  # ml_dtypes' own table is not NumPy's
-            expected = _attempt(lambda node=op(*inputs), at=dict(zip(inputs, values, strict=True)): gc.evaluate(node, at, optimize=False))
+            expected = _attempt(functools.partial(_evaluated, op, inputs), *values)
         declared = _attempt(lambda inputs=inputs: np.zeros(0, dtypes.numpy_dtype(op(*inputs).dtype)))
         if declared != expected:
             wrong.append(f"{mixture}: declared {declared}, NumPy {expected}")
@@ -181,6 +192,15 @@ def test_other_ops_declare_what_they_return_for_every_dtype(op: Op, dtype: str) 
         assert (result.dtype, result.shape) == (dtypes.numpy_dtype(node.dtype), node.shape), str(call)
 
 
+@pytest.mark.parametrize("op", [op for op in TABLE if not op.pointwise and len(op.promote) + op.variadic > 1], ids=lambda op: op.name)
+def test_operands_of_two_dtypes_meet_in_one(op: Op) -> None:
+    call = calls(op)[0]
+    inputs = [gc.input(x.label, x.shape, dtype) for x, dtype in zip(call.inputs(), ("float32", "float64"), strict=True)]
+    for backend in ("numpy", "jax"):
+        result = gc.compile(inputs, call.node(inputs), backend=backend)(*call.values())
+        assert str(result.dtype) == call.node(inputs).dtype == "float64"
+
+
 # ---------------------------------------------------------------- values on every road
 @every_call
 def test_the_compiled_function_is_the_interpreter(call: Call) -> None:
@@ -192,7 +212,7 @@ def test_buffers_and_writing_in_place_change_nothing(call: Call) -> None:
     """The call between two others of its result's type, so that it both takes a buffer and gives one up."""
     inputs, values = call.inputs(), call.values()
     node = call.node([gc.where(x, x, x) if x.dtype == "bool" else x + 0 for x in inputs])
-    around = gc.logical_not(gc.logical_not(node)) if node.dtype == "bool" else -(-node)
+    around = gc.logical_not(gc.logical_not(node)) if node.dtype == "bool" else gc.negative(gc.negative(node))
     compiled = gc.compile(inputs, [gc.sum(around), around], optimize=False)(*values)
     plain = interpret([gc.sum(around), around], dict(zip(inputs, values, strict=True)))
     for found, expected in zip(compiled, plain, strict=True):
@@ -217,10 +237,39 @@ def test_jax_is_numpy_and_so_are_gradients(op: Op) -> None:
         np.testing.assert_allclose(np.asarray(jax_value), numpy_value, rtol=1e-9, atol=1e-11)
 
 
+def test_cross_entropies_are_those_of_scipy() -> None:
+    """They have a form on no target, so that all roads above share one decomposition."""
+    from scipy.special import log_softmax
+
+    logits = np.random.default_rng(0).normal(size=(2, 4, 3))
+    classes = np.array([[0, 1, 2, 2], [1, 1, 0, 2]])
+    log = log_softmax(logits, axis=-1)
+    expected = -np.take_along_axis(log, classes[..., None], axis=-1)[..., 0]
+    x, labels = gc.input("x", logits.shape, "float64"), gc.input("labels", classes.shape, "int64")
+    sparse = gc.sparse_categorical_crossentropy(labels, x, from_logits=True)
+    dense = gc.categorical_crossentropy(gc.one_hot(labels, num_classes=3, dtype="float64"), x, from_logits=True)
+    for found in gc.evaluate([sparse, dense], {x: logits, labels: classes}):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 # ---------------------------------------------------------------- gradients
 @every_call
 def test_gradient_is_the_differences_at_orders_1_and_2(call: Call) -> None:
     assert not list(gradient_problems(call, order=2))
+
+
+@every_call
+def test_operands_without_a_gradient_are_flat(call: Call) -> None:
+    if call.op.name == "stop_gradient":
+        pytest.skip("it is not flat; that is what it is for")
+    inputs, values = call.inputs(), call.values()
+    run = gc.compile(inputs, call.node(inputs), optimize=False)
+    if not dtypes.is_float(call.node(inputs).dtype):
+        return
+    for i, x in enumerate(inputs):
+        if dtypes.is_float(x.dtype) and x not in call.differentiable(inputs):
+            moved = [value + 1e-4 if i == j else value for j, value in enumerate(values)]
+            np.testing.assert_array_equal(run(*moved), run(*values))
 
 
 def test_some_gradient_was_compared() -> None:
@@ -251,6 +300,14 @@ def test_outputs_are_fresh_and_inputs_unwritten(call: Call) -> None:
     for a, b in itertools.combinations([*results, *values], 2):
         assert a is b or not np.shares_memory(a, b)
     assert len({id(result) for result in results if result.size and result.shape}) == sum(bool(r.size and r.shape) for r in results)
+
+
+@pytest.mark.parametrize("op", [op for op in TABLE if op.view], ids=lambda op: op.name)
+def test_a_view_does_share_memory(op: Op) -> None:
+    from graphc.lower.compute import compute
+
+    shared = [np.shares_memory(compute(call.node(call.inputs()), values), values[0]) for call in calls(op) for values in [call.values()]]
+    assert any(shared)
 
 
 # ---------------------------------------------------------------- laws
@@ -287,6 +344,24 @@ def test_declared_laws_hold(op: Op, law: Any) -> None:
     np.testing.assert_allclose(left, right, rtol=1e-13)
 
 
+LINEAR = [
+    pytest.param(call, name, id=f"{call}-{name}") for call in CALLS for name in call.names if name.rstrip("0123456789") in call.op.linear
+]
+
+
+@pytest.mark.parametrize(("call", "name"), LINEAR)
+def test_linear_operands_are_linear(call: Call, name: str) -> None:
+    """With the others held, since some ops are linear in all of them together (add), some in each (matmul): the weights sum to 1."""
+    inputs, values = call.inputs(), call.values()
+    place, other = call.names.index(name), call.values(seed=1)[call.names.index(name)]
+    compiled = gc.compile(inputs, call.node(inputs), optimize=False)
+
+    def at(value: Any) -> Any:
+        return compiled(*values[:place], value, *values[place + 1 :])
+
+    np.testing.assert_allclose(at(3 * values[place] - 2 * other), 3 * at(values[place]) - 2 * at(other), rtol=1e-6, atol=1e-6)
+
+
 # ---------------------------------------------------------------- accuracy
 def _magnitudes(op: Op, index: int, rng: np.random.Generator, count: int = 400) -> Any:
     """Half from the domain, half of every magnitude that float32 has."""
@@ -301,7 +376,9 @@ def _units_apart(found: Any, exact: Any, floor: float) -> Any:
     tiny, huge = np.finfo(np.float32).tiny, np.finfo(np.float32).max
     with np.errstate(all="ignore"):
         kept = np.isfinite(exact) & ((np.abs(exact) > tiny) | (exact == 0)) & (np.abs(exact) < huge)
-        units = np.abs(found.astype(np.float64) - exact) / np.spacing(np.maximum(np.abs(exact), floor).astype(np.float32)).astype(np.float64)
+        units = np.abs(found.astype(np.float64) - exact) / np.spacing(np.maximum(np.abs(exact), floor).astype(np.float32)).astype(
+            np.float64
+        )
     return np.where(kept, np.nan_to_num(units, nan=math.inf), 0)
 
 

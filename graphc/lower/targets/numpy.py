@@ -65,7 +65,9 @@ class _Made(threading.local):
 
 def _plain(value: Any) -> Any:
     """The value as NumPy's own array: subclasses and other libraries' arrays mean other things by the same operators."""
-    return value if type(value) is np.ndarray or isinstance(value, np.generic) else np.asarray(value)
+    if type(value) is np.ndarray or isinstance(value, np.generic):
+        return value  # pyright: ignore[reportUnknownVariableType]
+    return np.asarray(value)
 
 
 def _host(variable: Variable) -> np.ndarray[Any, Any]:
