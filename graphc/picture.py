@@ -20,7 +20,7 @@ def draw(y: Tensor, wrt: Tensor | Sequence[Tensor] = (), *, title: str = "", eng
     names a Graphviz binary; without one the picture is laid out plainly, with a warning that says what to install.
     """
     targets = [wrt] if isinstance(wrt, Tensor) else list(wrt)
-    flows, cotangents = reversed_graph(y, targets) if targets else ([], {})
+    flows, cotangents = reversed_graph(y, targets)
     return Picture(backprop_sketch(y, [_reversed(flow) for flow in flows], cotangents, title=title or (y.label or "graph")), engine=engine)
 
 
