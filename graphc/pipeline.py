@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from graphc.core.errors import ArgumentError, BackendError, DTypeError, KinkErro
 from graphc.core.expr import Input
 from graphc.core.sizes import Dim
 from graphc.lower import JaxProgram, NumpyProgram, expand, schedule
-from graphc.rewrite import DEFAULT, UNSAFE, Application, RuleSet, simplify
+
+if TYPE_CHECKING:
+    from graphc.rewrite import Application, RuleSet
 
 Backend = Literal["numpy", "jax"]
 RAISING = ("stable",)
@@ -211,7 +214,18 @@ def compile(
     structure = _structure(outputs)
     roots = _roots(structure)
     new = {variable: _new_value(variable, value) for variable, value in (updates or {}).items()}
-    return _Compilation(backend, UNSAFE if unsafe_math else DEFAULT if optimize else None).run(leaves, structure, roots, new)
+    return _Compilation(backend, _rules(optimize, unsafe_math)).run(leaves, structure, roots, new)
+
+
+@functools.cache
+def _without_raising(rules: RuleSet) -> RuleSet:
+    return rules.without(*RAISING)
+
+
+def _rules(optimize: bool, unsafe_math: bool) -> RuleSet | None:
+    from graphc.rewrite import DEFAULT, UNSAFE  # a hundred rules are made when the first graph is compiled, not with every import
+
+    return UNSAFE if unsafe_math else DEFAULT if optimize else None
 
 
 class _Compilation:
@@ -231,7 +245,7 @@ class _Compilation:
         graph = self._simplify("simplify", graph, self.rules)
         graph = expand(graph, self.backend)
         self._done("expand", graph)
-        graph = self._simplify("polish", graph, self.rules and RuleSet([rule for rule in self.rules if rule.group not in RAISING]))
+        graph = self._simplify("polish", graph, self.rules and _without_raising(self.rules))
         plan = schedule(inputs, graph[: len(roots)], dict(zip(updates, graph[len(roots) :], strict=True)))
         self._done("schedule", graph)
         program = _PROGRAMS[self.backend](plan, "step")
@@ -241,6 +255,8 @@ class _Compilation:
 
     def _simplify(self, name: str, graph: list[Tensor], rules: RuleSet | None) -> list[Tensor]:
         if rules is not None:
+            from graphc.rewrite import simplify
+
             done = simplify(graph, rules)
             self.applied += done.applied
             graph = list(done.roots)

@@ -39,6 +39,10 @@ class ArgumentError(GraphcError, ValueError):
     """An argument with a value that no call could accept: a misspelt option, an axis that is not there."""
 
 
+class BoundsError(GraphcError, IndexError):
+    """An index that an axis of this size does not have."""
+
+
 class GradientError(GraphcError):
     """A gradient that does not exist as asked: a non-scalar output, an integer input, no path."""
 

@@ -7,7 +7,6 @@ tests, read the record.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -57,6 +56,7 @@ class Op:
     linear     the operands in which the op is linear
     promote    the operands that are brought to one dtype; ``compute`` says to which, given what they meet in
     inplace    the operands whose buffer the result may take; all of them unless it says otherwise, for pointwise ops
+    raises     a call may fail for the values that it gets: an index out of bounds
     helper     a NumPy function that the emitted source needs beside it, as source; ``jax_helper`` one for JAX
     domain     the interval, an operand, in which it is defined and smooth enough to be tested
     kinks      a condition on the operands under which the derivative is a choice, and ``kink_note`` says which
@@ -85,6 +85,7 @@ class Op:
     promote: tuple[str, ...] = ()
     compute: Callable[[DType], DType] | None = None
     inplace: tuple[str, ...] | None = None
+    raises: bool = False
     helper: str = ""
     jax_helper: str = ""
     domain: tuple[tuple[float, float], ...] = ()
@@ -178,6 +179,8 @@ class Op:
         return tuple([bound.pop(name) for name in self.operands]), bound
 
     def _misspelt(self, name: str, names: Iterable[str]) -> ArgumentError:
+        import difflib  # costs every start a millisecond, and is for the one that fails
+
         near = difflib.get_close_matches(name, list(names), 1)
         return ArgumentError(f"{self.name} has no argument {name!r}" + (f"; is {near[0]!r} meant?" if near else ""), fits=", ".join(names))
 

@@ -36,6 +36,7 @@ def guard(x, bad, checks):
     checks.append(jnp.any(bad))
     return x
 ''',
+    raises=True,
     view=True,
     flops=0,
     group="internal",

@@ -76,12 +76,16 @@ def _liveness(schedule: Schedule, plan: Plan) -> None:
 
 
 def _direct_updates(schedule: Schedule, plan: Plan) -> None:
-    """Updates whose variable nobody reads after the step that computes them, and whose value nobody else wants."""
+    """Updates whose variable nobody reads after the step that computes them, and whose value nobody else wants.
+
+    A step that may raise must come before all of them, so that a call that fails leaves every variable as it was.
+    """
     position = {node: step for step, node in enumerate(schedule.steps)}
+    risky = max((step for step, node in enumerate(schedule.steps) if node.op is not None and node.op.raises), default=-1)
     readers = _reader_counts(schedule)
     values = list(schedule.updates.values())
     for variable, value in schedule.updates.items():
-        if value not in position or not _takes_buffer(value) or readers.get(value, 0) or values.count(value) > 1:
+        if position.get(value, -1) <= risky or not _takes_buffer(value) or readers.get(value, 0) or values.count(value) > 1:
             continue
         last = plan.last_use.get(variable, -1)
         if value.type is variable.type and (last < position[value] or (last == position[value] and _may_write_over(value, variable, plan))):

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphc.core import Tensor, TensorType, case, constant, dtypes, op, sizes
 from graphc.core.attributes import Axis, DTypeName, Target
-from graphc.core.errors import ArgumentError, DTypeError
+from graphc.core.errors import ArgumentError, BoundsError, DTypeError
 from graphc.core.sizes import Dim, Shape
 from graphc.ops import pointwise as p
 from graphc.ops.shape import expand_dims
@@ -66,7 +66,7 @@ def _item(item: Any, size: Dim) -> Span | int:
         return span
     place = _whole(item)
     if isinstance(size, int) and not -size <= place < size:
-        raise IndexError(f"index {place} is out of bounds for an axis of {size}")
+        raise BoundsError(f"index {place} is out of bounds", fits=f"{-size} to {size - 1}" if size else "no index: the axis is empty")
     return place
 
 
@@ -98,6 +98,7 @@ def _picked(shape: Shape, index: Index) -> Shape:
     text="$x[$index]",
     tex="$x[$index]",
     view=True,
+    raises=True,
     linear=("x",),
     flops=0,
     cases=(
@@ -153,6 +154,7 @@ def _require_integers(indices: TensorType) -> None:
 
 @op(
     "xp.take($x, $indices, axis=$axis)",
+    raises=True,
     linear=("x",),
     flops=0,
     cases=(
@@ -191,6 +193,7 @@ def add_at(x, indices, axis, length):
     np.add.at(y, (slice(None),) * axis + (indices,), x)
     return y
 ''',
+    raises=True,
     linear=("x",),
     cases=(
         case((2, 3), (2,), integers={"indices": 4}, axis=0, length=4),
@@ -239,6 +242,7 @@ def pick(x, indices):
     rows = x.reshape(-1, x.shape[-1])
     return rows[np.arange(len(rows)), np.reshape(indices, -1)].reshape(np.shape(indices))
 ''',
+    raises=True,
     linear=("x",),
     flops=0,
     cases=(

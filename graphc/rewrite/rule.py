@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
@@ -99,8 +100,7 @@ class RuleSet:
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self.rules: Final = tuple(dict.fromkeys(rules))
-        names = [one.name for one in self.rules]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(name for name, count in Counter(one.name for one in self.rules).items() if count > 1)
         if twice:
             raise ArgumentError(f"two rules are called {twice[0]!r}", fits="a name of its own for each rule")
         self._index: dict[Op, tuple[Rule, ...]] = {}
@@ -125,6 +125,10 @@ class RuleSet:
     def within(self, *safeties: str) -> RuleSet:
         """The rules of these safety classes."""
         return RuleSet([one for one in self.rules if one.safety in safeties])
+
+    def without(self, *groups: str) -> RuleSet:
+        """The rules that are not of these groups."""
+        return RuleSet([one for one in self.rules if one.group not in groups])
 
     def at(self, op: Op) -> tuple[Rule, ...]:
         """The rules that may fire at a node of ``op``."""

@@ -16,7 +16,7 @@ rng = np.random.default_rng(0)
 def test_a_list_in_gives_a_list_out_and_one_gives_one() -> None:
     x, w = gc.input("x", (2,)), gc.input("w", (2,))
     y = gc.sum(x * w)
-    assert gc.grad(y, x) is w * gc.ones((2,)) or isinstance(gc.grad(y, x), gc.Tensor)
+    assert isinstance(gc.grad(y, x), gc.Tensor)
     assert isinstance(gc.grad(y, [x]), list)
     assert isinstance(gc.grad(y, (x, w)), list)
     value, (dx, dw) = value_and_grad(y, [x, w])
@@ -117,7 +117,7 @@ def test_carries_is_false_for_integers_and_steps() -> None:
     assert not carries(i + 1, 0)
     assert not carries(gc.floor(x), 0)
     assert not carries(gc.take(x, i), 1)
-    assert not carries(x, 0) if x.inputs else True
+    assert not carries(x, 0)
 
 
 def test_a_cast_carries_between_floats_and_stops_at_integers() -> None:
@@ -129,7 +129,7 @@ def test_a_cast_carries_between_floats_and_stops_at_integers() -> None:
 def test_gradients_share_subexpressions_with_the_forward_pass() -> None:
     x = gc.input("x", (3,))
     y = gc.exp(x)
-    assert gc.grad(gc.sum(y), x) is y * gc.ones((3,)) or y in toposort([gc.grad(gc.sum(y), x)])
+    assert y in toposort([gc.grad(gc.sum(y), x)])
 
 
 # ---------------------------------------------------------------- check_gradient itself

@@ -458,3 +458,16 @@ def test_scalar_constants_survive_the_source(dtype: str, backend: str) -> None:
     for got, c in zip(found, constants, strict=True):
         both_nan = bool(np.isnan(float(got)) and np.isnan(float(c.value)))
         assert both_nan or np.asarray(got).tobytes() == c.value.tobytes()
+
+
+def test_a_call_that_fails_leaves_every_variable_as_it_was() -> None:
+    x, i = gc.input("x", (3,)), gc.input("i", (2,), "int32")
+    w, v = gc.variable(np.ones(3, "float32"), name="w"), gc.variable(np.zeros(2, "float32"), name="v")
+    step = gc.compile([x, i], [], {w: w - x, v: v + gc.take(w * x, i)})
+    with pytest.raises(IndexError):
+        step(np.ones(3, "float32"), [0, 5])
+    assert (w.value == 1).all()
+    assert (v.value == 0).all()
+    step(np.ones(3, "float32"), [0, 2])
+    assert (w.value == 0).all()
+    assert (v.value == 1).all()

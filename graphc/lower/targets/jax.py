@@ -1,4 +1,4 @@
-"""The JAX target: the emitted source under ``jax.jit``. Variables stay on the device and are donated to their updates."""
+"""The JAX target: the emitted source under ``jax.jit``. Variables stay on the device between calls."""
 
 from __future__ import annotations
 
