@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from graphc import ops
 from graphc.core import Op, Tensor, derived_from, dtypes, toposort
+from graphc.core.expr import Constant
 from graphc.core.graph import ancestors_through
 from graphc.grad.kinks import guarded
 from graphc.grad.mask import Masks
@@ -98,8 +99,13 @@ class Sweep:
         if isinstance(local, int):
             return {1: g, -1: -g}[local] if local in (1, -1) else g * local
         mask = self._masks.of(node)
-        share = g * local
+        share = local if _is_one(g) and local.type is g.type else g * local
         return share if mask is None else ops.where(mask, share, 0)
+
+
+def _is_one(g: Tensor) -> bool:
+    """Whether this is the seed of a scalar, which no gradient needs to be multiplied by."""
+    return isinstance(g, Constant) and g.uniform == 1
 
 
 def backpropagate(y: Tensor, seed: Tensor, wrt: Sequence[Tensor], kinks: Kinks = "zero") -> Mapping[Tensor, Tensor]:
