@@ -14,19 +14,22 @@ from graphc.core import Constant, Input, Tensor, TensorType, Variable, constant,
 from graphc.grad import grad, value_and_grad, vjp, why_no_gradient
 from graphc.grad import policy as kinks
 from graphc.ops import *  # noqa: F403  (every op is public under its own name; graphc/ops/__init__.py lists them)
-from graphc.pipeline import Function, compile, evaluate
 
 if TYPE_CHECKING:
     from graphc import nn
     from graphc.picture import draw
+    from graphc.pipeline import Function, compile, evaluate
     from graphc.show import formula, listing
     from graphc.testing import check_gradient
 
 __version__ = "0.1.0"
 
-# What few programs need, and what would make `import graphc` slower than `import numpy`, comes when it is first asked for.
+# What a program may do without comes when it is first asked for, so that `import graphc` is about as quick as `import numpy`.
 _LATER = {
     "nn": "graphc.nn",
+    "compile": "graphc.pipeline",
+    "evaluate": "graphc.pipeline",
+    "Function": "graphc.pipeline",
     "draw": "graphc.picture",
     "formula": "graphc.show",
     "listing": "graphc.show",
