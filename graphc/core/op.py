@@ -18,7 +18,7 @@ import numpy as np
 
 from graphc.core import dtypes
 from graphc.core.dtypes import DType
-from graphc.core.errors import ArgumentError, DTypeError, GraphcError, ShapeError
+from graphc.core.errors import ArgumentError, DTypeError, GraphcError
 from graphc.core.expr import OPS, Tensor, constant, describe, intern
 from graphc.core.pattern import Pattern
 from graphc.core.sizes import Dim
@@ -330,8 +330,3 @@ def _tex_call(name: str, operands: tuple[str, ...]) -> str:
 def table() -> Iterator[Op]:
     """Every op in the order of declaration."""
     return iter(OPS.values())
-
-
-def shape_error(problem: str, fits: str = "") -> ShapeError:
-    """The error of a type rule; the call adds what it was given."""
-    return ShapeError(problem, fits=fits)

@@ -6,7 +6,7 @@ share: a pointwise op the cotangent times its partial derivative, every other op
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Literal, TypeAlias
@@ -106,8 +106,3 @@ class Sweep:
 def _is_one(g: Tensor) -> bool:
     """Whether this is the seed of a scalar, which no gradient needs to be multiplied by."""
     return isinstance(g, Constant) and g.uniform == 1
-
-
-def backpropagate(y: Tensor, seed: Tensor, wrt: Sequence[Tensor], kinks: Kinks = "zero") -> Mapping[Tensor, Tensor]:
-    """The cotangent of every node between ``y`` and ``wrt``; a node without one gets no gradient."""
-    return Sweep(y, seed, wrt, kinks).cotangents

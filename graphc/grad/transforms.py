@@ -9,7 +9,7 @@ from graphc import ops
 from graphc.core import Tensor, as_tensor, describe, dtypes, toposort
 from graphc.core.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from graphc.core.graph import ancestors_through
-from graphc.grad.reverse import Flow, Kinks, Sweep, backpropagate, carries
+from graphc.grad.reverse import Flow, Kinks, Sweep, carries
 
 Disconnected = Literal["raise", "zero"]
 
@@ -60,7 +60,7 @@ def vjp(y: Tensor, xs: Any, cotangent: Any, *, disconnected: Disconnected = "rai
     seed = ops.cast(as_tensor(cotangent), dtype=y.dtype) if not isinstance(cotangent, Tensor) or cotangent.dtype != y.dtype else cotangent
     if seed.shape != y.shape:
         raise ShapeError(f"vjp(y, xs, cotangent): the cotangent has shape {seed.shape}", given=[f"y: {describe(y)}"], fits=str(y.shape))
-    found = backpropagate(y, seed, targets, kinks)
+    found = Sweep(y, seed, targets, kinks).cotangents
     reachable = set(toposort([y]))
     gradients = [_gradient(y, x, found.get(x), x in reachable, disconnected) for x in targets]
     return gradients if many else gradients[0]

@@ -195,6 +195,7 @@ power = binary(
     tex="$a^{$b}",
     binds=1,
     sympy="a**b",
+    raises=True,  # a negative power of an integer
     laws=(("right unit", 1),),
     ulps=64,
 )

@@ -471,3 +471,14 @@ def test_a_call_that_fails_leaves_every_variable_as_it_was() -> None:
     step(np.ones(3, "float32"), [0, 2])
     assert (w.value == 0).all()
     assert (v.value == 1).all()
+
+
+def test_a_negative_power_of_an_integer_fails_before_any_update() -> None:
+    n = gc.input("n", (2,), "int64")
+    w, v = gc.variable(np.zeros(2, "int64"), name="w"), gc.variable(np.zeros(2, "int64"), name="v")
+    step = gc.compile(n, [], {w: w + n, v: v + gc.power(2, w + n)})
+    with pytest.raises(ValueError, match="negative"):
+        step([1, -1])
+    assert (w.value == 0).all()
+    step([1, 2])
+    assert (v.value == [2, 4]).all()
