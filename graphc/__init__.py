@@ -13,7 +13,8 @@ from graphc import init, ops
 from graphc.core import Constant, Input, Tensor, TensorType, Variable, constant, errors, input, variable
 from graphc.grad import grad, value_and_grad, vjp, why_no_gradient
 from graphc.grad import policy as kinks
-from graphc.ops import *  # noqa: F403  (every op is public under its own name; graphc/ops/__init__.py lists them)
+from graphc.ops import *  # noqa: F403  (every op is public under its own name)
+from graphc.ops import fft, linalg, random
 
 if TYPE_CHECKING:
     from graphc import nn
@@ -49,13 +50,16 @@ __all__ = [
     "draw",
     "errors",
     "evaluate",
+    "fft",
     "formula",
     "grad",
     "init",
     "input",
     "kinks",
+    "linalg",
     "listing",
     "nn",
+    "random",
     "value_and_grad",
     "variable",
     "vjp",

@@ -248,8 +248,13 @@ class Call:
         return [input(name, shape, d) for name, shape, d in zip(self.names, self.case.shapes, self.operand_dtypes(dtype), strict=True)]
 
     def node(self, inputs: Sequence[Any]) -> Tensor:
-        """The call on these operands."""
-        return self.op(list(inputs), **self.case.attributes) if self.op.variadic else self.op(*inputs, **self.case.attributes)
+        """The call on operands made of these inputs, as far as it may be looked at."""
+        operands: Any = inputs if self.case.through is None else self.case.through(*inputs)
+        operands = operands if isinstance(operands, list | tuple) else [operands]
+        result = self.op(list(operands), **self.case.attributes) if self.op.variadic else self.op(*operands, **self.case.attributes)
+        if self.case.seen is not None:
+            result = self.case.seen(*result) if isinstance(result, tuple) else self.case.seen(result)
+        return _together(result) if isinstance(result, list | tuple) else result
 
     def values(self, dtype: str = "float64", seed: int = 0) -> list[Array]:
         """Values of the operands, inside the op's domain; no two of them tie, and none is at a kink."""
@@ -274,6 +279,11 @@ class Call:
         """Those of the operands to which a gradient passes."""
         node = self.node(inputs)
         return [x for x in inputs if dtypes.is_float(x.dtype) and node in ancestors_through(toposort([node]), [x], carries)]
+
+
+def _together(results: Sequence[Tensor]) -> Tensor:
+    """Several results as one vector."""
+    return ops.concatenate([ops.reshape(result, (-1,)) for result in results])
 
 
 def _conditions(op: Op) -> list[str]:

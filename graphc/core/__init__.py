@@ -4,12 +4,13 @@ from graphc.core import dtypes, errors, sizes
 from graphc.core.expr import OPS, Constant, Input, Tensor, TensorLike, constant, describe
 from graphc.core.graph import consumers, rebuild, substitute, toposort
 from graphc.core.leaf import Variable, input, variable
-from graphc.core.op import Case, Op, as_tensor, case, op, register
+from graphc.core.op import Case, Op, as_tensor, case, op, parts, register
 from graphc.core.origin import Origin, derived_from
-from graphc.core.types import TensorType
+from graphc.core.types import Bundle, TensorType
 
 __all__ = [
     "OPS",
+    "Bundle",
     "Case",
     "Constant",
     "Input",
@@ -29,6 +30,7 @@ __all__ = [
     "errors",
     "input",
     "op",
+    "parts",
     "rebuild",
     "register",
     "sizes",

@@ -18,9 +18,10 @@ DType: TypeAlias = str
 FLOATS: Final = ("float16", "bfloat16", "float32", "float64")
 SIGNED: Final = ("int8", "int16", "int32", "int64")
 UNSIGNED: Final = ("uint8", "uint16", "uint32", "uint64")
-DTYPES: Final = ("bool", *SIGNED, *UNSIGNED, *FLOATS)
+COMPLEX: Final = ("complex64", "complex128")
+DTYPES: Final = ("bool", *SIGNED, *UNSIGNED, *FLOATS, *COMPLEX)
 
-_SHORT: Final = {"bool": "bool", "bfloat16": "bf16"}
+_SHORT: Final = {"bool": "bool", "bfloat16": "bf16", "complex64": "c64", "complex128": "c128"}
 
 
 def canonical(dtype: Any) -> DType:
@@ -52,8 +53,18 @@ def short(dtype: DType) -> str:
 
 
 def is_float(dtype: DType) -> bool:
-    """Whether a tensor of this dtype can carry a gradient."""
+    """Whether this is a real number with a fraction."""
     return dtype in FLOATS
+
+
+def is_complex(dtype: DType) -> bool:
+    """Whether this has a real and an imaginary part."""
+    return dtype in COMPLEX
+
+
+def is_inexact(dtype: DType) -> bool:
+    """Whether a tensor of this dtype can carry a gradient: a float or a complex number."""
+    return dtype in FLOATS or dtype in COMPLEX
 
 
 def is_integer(dtype: DType) -> bool:

@@ -57,3 +57,44 @@ class TensorType:
         return f"{dtypes.short(self.dtype)}[{', '.join(map(str, self.shape))}]"
 
     __repr__ = __str__
+
+
+class Bundle(TensorType):
+    """The types of the several results of one op. A node of this type is read through its parts alone."""
+
+    __slots__ = ("parts",)
+    _bundles: Final[dict[tuple[TensorType, ...], Bundle]] = {}
+    parts: tuple[TensorType, ...]
+
+    def __new__(cls, parts: tuple[TensorType, ...]) -> Self:
+        """The one bundle of these types."""
+        found = cls._bundles.get(parts)
+        if found is None:
+            found = object.__new__(cls)
+            found.dtype, found.shape, found.parts = "bundle", (), parts
+            found = cls._bundles.setdefault(parts, found)
+        return found  # type: ignore[return-value]
+
+    @property
+    def size(self) -> Dim:
+        """How many elements in all parts."""
+        total: Dim = 0
+        for part in self.parts:
+            total = part.size + total
+        return total
+
+    @property
+    def nbytes(self) -> Dim:
+        """Bytes of all parts."""
+        total: Dim = 0
+        for part in self.parts:
+            total = part.nbytes + total
+        return total
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Bundle, (self.parts,)
+
+    def __str__(self) -> str:
+        return f"({', '.join(map(str, self.parts))})"
+
+    __repr__ = __str__

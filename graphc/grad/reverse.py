@@ -12,7 +12,7 @@ from functools import reduce
 from typing import Any, Literal, TypeAlias
 
 from graphc import ops
-from graphc.core import Op, Tensor, derived_from, dtypes, toposort
+from graphc.core import Bundle, Op, Tensor, TensorType, derived_from, dtypes, parts, toposort
 from graphc.core.expr import Constant
 from graphc.core.graph import ancestors_through
 from graphc.grad.kinks import guarded
@@ -39,11 +39,15 @@ class Flow:
 def carries(node: Tensor, index: int) -> bool:
     """Whether a gradient can pass from ``node`` to its input ``index``."""
     op = node.op
-    if op is None or not dtypes.is_float(node.dtype) or not dtypes.is_float(node.inputs[index].dtype):
+    if op is None or not (_has_gradient(node.type) and _has_gradient(node.inputs[index].type)):
         return False
-    if op.reverse is not None:
+    if op.reverse is not None or op is ops.part:
         return True
     return op.pointwise and partial_of(op, index) not in (None, 0)
+
+
+def _has_gradient(type: TensorType) -> bool:
+    return any(map(_has_gradient, type.parts)) if isinstance(type, Bundle) else dtypes.is_inexact(type.dtype)
 
 
 def partial_of(op: Op, index: int) -> Any:
@@ -61,29 +65,45 @@ class Sweep:
         self.cotangents: dict[Tensor, Tensor] = {}
         self.flows: list[Flow] = []
         self._masks = Masks()
-        self._arriving: dict[Tensor, list[Tensor]] = {y: [seed]}
+        self._arriving: dict[Tensor, list[Any]] = {y: [seed]}
         for node in reversed(order):
             if node in self._arriving and node in self.active:
                 self._visit(node)
 
     def _visit(self, node: Tensor) -> None:
         with derived_from(node, gradient=True):
-            g = reduce(ops.add, self._arriving.pop(node))
-            self.cotangents[node] = g
+            shares = self._arriving.pop(node)
+            if isinstance(node.type, Bundle):
+                g: Any = self._of_parts(node, shares)
+            else:
+                self.cotangents[node] = g = reduce(ops.add, shares)
             reached = [i for i, x in enumerate(node.inputs) if x in self.active and carries(node, i)]
             if reached and node.op is not None:
                 self._send(node, node.op, g, reached)
 
-    def _send(self, node: Tensor, op: Op, g: Tensor, reached: list[int]) -> None:
-        shares = op.reverse(g, node, *node.inputs, **op.keywords(node)) if op.reverse else None
+    def _of_parts(self, node: Tensor, shares: list[Any]) -> tuple[Tensor, ...]:
+        """The cotangent of each result, zeros where nobody asked; the shares come as ``(part, cotangent)``."""
+        arrived: dict[Tensor, Tensor] = dict(shares)
+        return tuple([arrived[result] if result in arrived else ops.zeros_like(result) for result in parts(node)])
+
+    def _send(self, node: Tensor, op: Op, g: Any, reached: list[int]) -> None:
+        if op is ops.part:
+            self._arriving.setdefault(node.inputs[0], []).append((node, g))
+            self._masks.send(node, 0)
+            self.flows.append(Flow(node, 0, None, g, g))
+            return
+        y = parts(node) if isinstance(node.type, Bundle) else node
+        shares = op.reverse(g, y, *node.inputs, **op.keywords(node)) if op.reverse else None
         for i in reached:
+            if shares is not None and shares[i] is None:
+                continue
             local = None if shares else self._local(node, op, i)
-            share = shares[i] if shares else self._pointwise(node, g, local)
+            share: Tensor = shares[i] if shares else self._pointwise(node, g, local)
             if op.pointwise:
                 share = ops.sum_to(share, node.inputs[i].shape)
             self._masks.send(node, i)
             self._arriving.setdefault(node.inputs[i], []).append(share)
-            self.flows.append(Flow(node, i, local, share, g))
+            self.flows.append(Flow(node, i, local, share, self.cotangents.get(node, share)))
 
     def _local(self, node: Tensor, op: Op, index: int) -> Any:
         partial = partial_of(op, index)
@@ -96,6 +116,8 @@ class Sweep:
         return guarded(value, node, op.kinks(*node.inputs, **attributes), self.kinks)
 
     def _pointwise(self, node: Tensor, g: Tensor, local: Any) -> Tensor:
+        if not isinstance(local, int) and dtypes.is_complex(local.dtype):
+            local = ops.conj(local)
         if isinstance(local, int):
             return {1: g, -1: -g}[local] if local in (1, -1) else g * local
         mask = self._masks.of(node)

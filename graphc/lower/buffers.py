@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from graphc.core import Tensor, TensorType, Variable
+from graphc.core import Bundle, Tensor, TensorType, Variable
 from graphc.core.sizes import Dim, Shape
 from graphc.lower.schedule import Schedule
 
@@ -67,7 +67,7 @@ def _liveness(schedule: Schedule, plan: Plan) -> None:
         plan.root[node] = node
     for step, node in enumerate(schedule.steps):
         assert node.op is not None
-        plan.root[node] = plan.root[node.inputs[0]] if node.op.view else node
+        plan.root[node] = plan.root[node.inputs[0]] if node.op.view and not isinstance(node.inputs[0].type, Bundle) else node
         plan.last_use[plan.root[node]] = step
         for x in node.inputs:
             plan.last_use[plan.root[x]] = step

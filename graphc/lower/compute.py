@@ -8,22 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from graphc.core import Op, Tensor, constant, dtypes, toposort
+from graphc.core import Bundle, Op, Tensor, constant, dtypes, toposort
 from graphc.core.errors import BackendError
 from graphc.core.expr import Constant
-from graphc.lower.template import attribute, fill, helpers, numpy_dtype_source, template_of
+from graphc.lower.template import attribute, fill, helpers, imports, numpy_dtype_source, template_of
 
 Array = np.ndarray[Any, Any]
 
 
-def compute(node: Tensor, values: Sequence[Any]) -> Array:
-    """The value of one node, given its inputs' values, as an array of the node's dtype and shape."""
+def compute(node: Tensor, values: Sequence[Any]) -> Any:
+    """The value of one node, given its inputs' values, as an array of the node's dtype and shape; a tuple of several results."""
     template = template_of(node, "numpy")
     with np.errstate(all="ignore"):
         if template is None:
             return _expanded(node, values)
         assert node.op is not None
         result = _kernel(node.op, node.attrs, template)(*values)
+    if isinstance(node.type, Bundle):
+        return tuple([np.asarray(r, dtypes.numpy_dtype(t.dtype)) for r, t in zip(result, node.type.parts, strict=True)])
     return np.asarray(result, dtypes.numpy_dtype(node.dtype))
 
 
@@ -37,12 +39,13 @@ def interpret(roots: Sequence[Tensor], values: Mapping[Tensor, Any]) -> list[Arr
     return [known[root] for root in roots]
 
 
-def _expanded(node: Tensor, values: Sequence[Any]) -> Array:
+def _expanded(node: Tensor, values: Sequence[Any]) -> Any:
     assert node.op is not None
     if node.op.expand is None:
         raise BackendError(f"the op {node.op.name} has neither a NumPy form nor a decomposition", fits="emit= or @op.decompose")
     inputs = [constant(value, x.dtype) for value, x in zip(values, node.inputs, strict=True)]
-    return interpret([node.op.expand(*inputs, **node.op.keywords(node))], {})[0]
+    result = node.op.expand(*inputs, **node.op.keywords(node))
+    return tuple(interpret(result, {})) if isinstance(node.type, Bundle) else interpret([result], {})[0]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -54,5 +57,5 @@ def _kernel(op: Op, attrs: tuple[Any, ...], template: str) -> Callable[..., Any]
     namespace: dict[str, Any] = {"np": np}
     if "bfloat16" in body:
         namespace["bfloat16"] = dtypes.numpy_dtype("bfloat16").type
-    exec(helpers([op]), namespace)
+    exec(imports([op]) + helpers([op]), namespace)
     return eval(f"lambda {'*xs' if op.variadic else ', '.join(names)}: {body}", namespace)

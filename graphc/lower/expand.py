@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from graphc.core import Tensor, derived_from, rebuild, toposort
+from graphc.core import Bundle, Tensor, derived_from, rebuild, toposort
 from graphc.core.errors import BackendError
 from graphc.lower.template import template_of
 
@@ -13,7 +14,7 @@ def expand(roots: Sequence[Tensor], target: str) -> list[Tensor]:
     """The roots in ops that the target emits. Raises :class:`BackendError` for an op that it neither has nor can take apart."""
     roots = list(roots)
     while True:
-        new: dict[Tensor, Tensor] = {}
+        new: dict[Tensor, Any] = {}  # for a node with several results that was taken apart, the tuple of them
         for node in toposort(roots):
             new[node] = _expanded(node, tuple([new[x] for x in node.inputs]), target)
         if all(a is b for a, b in new.items()):
@@ -21,7 +22,9 @@ def expand(roots: Sequence[Tensor], target: str) -> list[Tensor]:
         roots = [new[root] for root in roots]
 
 
-def _expanded(node: Tensor, inputs: tuple[Tensor, ...], target: str) -> Tensor:
+def _expanded(node: Tensor, inputs: tuple[Any, ...], target: str) -> Any:
+    if inputs and isinstance(inputs[0], tuple):
+        return inputs[0][node.attributes["index"]]
     if node.op is None or template_of(node, target) is not None:
         if inputs == node.inputs:
             return node
@@ -31,10 +34,11 @@ def _expanded(node: Tensor, inputs: tuple[Tensor, ...], target: str) -> Tensor:
         raise BackendError(f"the op {node.op.name} has neither a {target} form nor a decomposition", fits="emit=, jax= or @op.decompose")
     with derived_from(node):
         result = node.op.expand(*inputs, **node.op.keywords(node))
-    if result.type is not node.type:
+    type = result.type if isinstance(result, Tensor) else Bundle(tuple([x.type for x in result]))
+    if type is not node.type:
         raise BackendError(
-            f"{node.op.name} decomposes into {result.type}", given=[f"the op's type: {node.type}"], fits="a decomposition of the same type"
+            f"{node.op.name} decomposes into {type}", given=[f"the op's type: {node.type}"], fits="a decomposition of the same type"
         )
-    if node.label and not result.label:
+    if isinstance(result, Tensor) and node.label and not result.label:
         result.label = node.label
     return result

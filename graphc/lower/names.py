@@ -7,7 +7,20 @@ import keyword
 import re
 from collections.abc import Iterable
 
-_TAKEN = {*dir(builtins), *keyword.kwlist, *keyword.softkwlist, "np", "jax", "jnp", "make", "step", "checks", "bfloat16"}
+_TAKEN = {
+    *dir(builtins),
+    *keyword.kwlist,
+    *keyword.softkwlist,
+    "np",
+    "jax",
+    "jnp",
+    "make",
+    "step",
+    "checks",
+    "bfloat16",
+    "special",
+    "linalg",
+}
 
 
 class Names:

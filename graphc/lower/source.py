@@ -11,7 +11,7 @@ from graphc.core.expr import Constant
 from graphc.lower.buffers import Plan
 from graphc.lower.names import Names
 from graphc.lower.schedule import Schedule
-from graphc.lower.template import call, helpers, jax_dtype_source, literal, numpy_dtype_source, template_of
+from graphc.lower.template import call, helpers, imports, jax_dtype_source, literal, numpy_dtype_source, template_of
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _header(w: _Writer) -> str:
     ops = [node.op for node in (*w.schedule.hoisted, *w.schedule.steps) if node.op is not None]
     if w.target == "numpy":
         uses_bfloat16 = any(node.dtype == "bfloat16" for node in (*w.schedule.constants, *w.schedule.hoisted, *w.schedule.steps))
-        return "import numpy as np\n" + ("from ml_dtypes import bfloat16\n" if uses_bfloat16 else "") + "\n\n" + helpers(ops)
+        return "import numpy as np\n" + ("from ml_dtypes import bfloat16\n" if uses_bfloat16 else "") + imports(ops) + "\n\n" + helpers(ops)
     return "import jax\nimport jax.numpy as jnp\n\n\n" + helpers(ops, "jax")
 
 
@@ -151,8 +151,8 @@ def _numpy_line(w: _Writer, plan: Plan, buffers: list[str], node: Tensor) -> str
     into = w.name[plan.direct[node]] if node in plan.direct else buffers[plan.place[node]] if node in plan.place else None
     if into is None:
         text = w.expression(node)
-        if node.dtype == "bfloat16" and not op.view:
-            text = f"np.asarray({text}, bfloat16)"  # NumPy gives float32 where ml_dtypes has no loop, as for matmul
+        if not op.view and (node.dtype == "bfloat16" or (node.dtype == "float16" and op.imports)):
+            text = f"np.asarray({text}, {w.dtype(node.dtype)})"  # float32 is what comes where there is no loop for the dtype, as for matmul
         w.name[node] = w.names.fresh(node.label, f"v{w.counters['v']}")
         w.counters["v"] += 1
         return _comment(f"{w.name[node]} = {text}", node, op.name)

@@ -67,6 +67,11 @@ def number(value: float) -> str:
     return repr(value) if math.isfinite(value) else f"float({str(value)!r})"
 
 
+def imports(ops: Sequence[Op]) -> str:
+    """The imports that these ops need in NumPy source."""
+    return "".join(f"{line}\n" for line in sorted({op.imports for op in ops if op.imports}))
+
+
 def helpers(ops: Sequence[Op], target: str = "numpy") -> str:
     """The functions that these ops need beside the source."""
     wanted = [op.helper if target == "numpy" else op.jax_helper for op in ops]

@@ -1,207 +1,73 @@
-"""The operations, each declared once. ``docs/adding.md`` shows what one more costs."""
+"""The operations, each declared once. ``docs/adding.md`` shows what one more costs.
 
-from graphc.ops.index import add_at as add_at
-from graphc.ops.index import getitem as getitem
-from graphc.ops.index import one_hot, take
-from graphc.ops.index import pick as pick
-from graphc.ops.index import place as place
-from graphc.ops.loss import (
-    binary_crossentropy,
-    categorical_crossentropy,
-    sparse_categorical_crossentropy,
+A module's ``__all__`` is what users see as ``gc.<name>``, but for ``fft`` and ``random``, which are namespaces of their own; the rest
+of a module are the adjoints and wholes that those are made of.
+"""
+
+from graphc.ops import (
+    accumulation,
+    bits,
+    complex,
+    contraction,
+    control,
+    convolution,
+    creation,
+    index,
+    linalg,
+    loss,
+    normalization,
+    pointwise,
+    pooling,
+    product,
+    reduce,
+    scatter,
+    shape,
+    sorting,
+    special,
 )
-from graphc.ops.loss import softmax_crossentropy as softmax_crossentropy
-from graphc.ops.loss import sparse_softmax_crossentropy as sparse_softmax_crossentropy
-from graphc.ops.pointwise import (
-    abs,
-    acos,
-    add,
-    asin,
-    asinh,
-    atan,
-    cast,
-    cbrt,
-    ceil,
-    clip,
-    cos,
-    cosh,
-    divide,
-    elu,
-    equal,
-    exp,
-    exp2,
-    expm1,
-    floor,
-    floor_divide,
-    greater,
-    greater_equal,
-    hard_sigmoid,
-    hypot,
-    isfinite,
-    isinf,
-    isnan,
-    leaky_relu,
-    less,
-    less_equal,
-    log,
-    log1p,
-    log2,
-    log10,
-    log_sigmoid,
-    logaddexp,
-    logical_and,
-    logical_not,
-    logical_or,
-    maximum,
-    minimum,
-    mish,
-    mod,
-    multiply,
-    negative,
-    not_equal,
-    power,
-    reciprocal,
-    relu,
-    relu6,
-    round,
-    rsqrt,
-    sigmoid,
-    sign,
-    silu,
-    sin,
-    sinh,
-    softplus,
-    softsign,
-    sqrt,
-    square,
-    stop_gradient,
-    subtract,
-    tan,
-    tanh,
-    trunc,
-    where,
-    xlogy,
-)
-from graphc.ops.product import dot, matmul
-from graphc.ops.reduce import all, any, argmax, argmin, log_softmax, logsumexp, max, mean, min, softmax, sum, var
+from graphc.ops import fft as fft
+from graphc.ops import random as random
+from graphc.ops.accumulation import *  # noqa: F403
+from graphc.ops.bits import *  # noqa: F403
+from graphc.ops.complex import *  # noqa: F403
+from graphc.ops.contraction import *  # noqa: F403
+from graphc.ops.control import *  # noqa: F403
+from graphc.ops.convolution import *  # noqa: F403
+from graphc.ops.creation import *  # noqa: F403
+from graphc.ops.index import *  # noqa: F403
+from graphc.ops.linalg import *  # noqa: F403
+from graphc.ops.loss import *  # noqa: F403
+from graphc.ops.normalization import *  # noqa: F403
+from graphc.ops.pointwise import *  # noqa: F403
+from graphc.ops.pooling import *  # noqa: F403
+from graphc.ops.product import *  # noqa: F403
+from graphc.ops.reduce import *  # noqa: F403
 from graphc.ops.reduce import sum_to as sum_to
-from graphc.ops.shape import (
-    broadcast_to,
-    concatenate,
-    expand_dims,
-    full,
-    ones,
-    ones_like,
-    reshape,
-    squeeze,
-    stack,
-    transpose,
-    zeros,
-    zeros_like,
-)
-from graphc.ops.shape import narrow as narrow
+from graphc.ops.scatter import *  # noqa: F403
+from graphc.ops.shape import *  # noqa: F403
 from graphc.ops.shape import number as number
-from graphc.ops.shape import widen as widen
+from graphc.ops.shape import part as part
+from graphc.ops.sorting import *  # noqa: F403
+from graphc.ops.special import *  # noqa: F403
 
-# What users see as gc.<name>; the others are the adjoints and wholes that these are made of.
 __all__ = [
-    "abs",
-    "acos",
-    "add",
-    "all",
-    "any",
-    "argmax",
-    "argmin",
-    "asin",
-    "asinh",
-    "atan",
-    "binary_crossentropy",
-    "broadcast_to",
-    "cast",
-    "cbrt",
-    "categorical_crossentropy",
-    "ceil",
-    "clip",
-    "concatenate",
-    "cos",
-    "cosh",
-    "divide",
-    "dot",
-    "elu",
-    "equal",
-    "exp",
-    "exp2",
-    "expand_dims",
-    "expm1",
-    "floor",
-    "floor_divide",
-    "full",
-    "greater",
-    "greater_equal",
-    "hard_sigmoid",
-    "hypot",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "leaky_relu",
-    "less",
-    "less_equal",
-    "log",
-    "log10",
-    "log1p",
-    "log2",
-    "log_sigmoid",
-    "log_softmax",
-    "logaddexp",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logsumexp",
-    "matmul",
-    "max",
-    "maximum",
-    "mean",
-    "min",
-    "minimum",
-    "mish",
-    "mod",
-    "multiply",
-    "negative",
-    "not_equal",
-    "one_hot",
-    "ones",
-    "ones_like",
-    "power",
-    "reciprocal",
-    "relu",
-    "relu6",
-    "reshape",
-    "round",
-    "rsqrt",
-    "sigmoid",
-    "sign",
-    "silu",
-    "sin",
-    "sinh",
-    "softmax",
-    "softplus",
-    "softsign",
-    "sparse_categorical_crossentropy",
-    "sqrt",
-    "square",
-    "squeeze",
-    "stack",
-    "stop_gradient",
-    "subtract",
-    "sum",
-    "take",
-    "tan",
-    "tanh",
-    "transpose",
-    "trunc",
-    "var",
-    "where",
-    "xlogy",
-    "zeros",
-    "zeros_like",
+    *accumulation.__all__,
+    *bits.__all__,
+    *complex.__all__,
+    *contraction.__all__,
+    *control.__all__,
+    *convolution.__all__,
+    *creation.__all__,
+    *index.__all__,
+    *linalg.__all__,
+    *loss.__all__,
+    *normalization.__all__,
+    *pointwise.__all__,
+    *pooling.__all__,
+    *product.__all__,
+    *reduce.__all__,
+    *scatter.__all__,
+    *shape.__all__,
+    *sorting.__all__,
+    *special.__all__,
 ]

@@ -14,6 +14,11 @@ from graphc.core.sizes import Dim, Shape
 from graphc.ops import pointwise as p
 from graphc.ops.shape import expand_dims
 
+__all__ = [
+    "one_hot",
+    "take",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Span:

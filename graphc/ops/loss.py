@@ -13,6 +13,12 @@ from graphc.ops.index import one_hot, pick
 from graphc.ops.reduce import keep, log_softmax, softmax, sum
 from graphc.ops.shape import expand_dims
 
+__all__ = [
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "sparse_categorical_crossentropy",
+]
+
 EPSILON = 1e-7
 """How near to 0 and 1 probabilities are let, as Keras has it."""
 

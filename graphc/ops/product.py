@@ -11,6 +11,11 @@ from graphc.ops.pointwise import multiply
 from graphc.ops.reduce import sum_to
 from graphc.ops.shape import expand_dims, reshape, transpose
 
+__all__ = [
+    "dot",
+    "matmul",
+]
+
 
 def _flops(node: Tensor) -> Dim:
     return node.size * node.inputs[0].shape[-1] * 2

@@ -12,6 +12,21 @@ from graphc.core.sizes import Dim, Shape
 from graphc.ops import pointwise as p
 from graphc.ops.shape import broadcast_to, number, reshape
 
+__all__ = [
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "log_softmax",
+    "logsumexp",
+    "max",
+    "mean",
+    "min",
+    "softmax",
+    "sum",
+    "var",
+]
+
 _CASES = (case((2, 3)), case((2, 3), axis=0), case((2, 3), axis=-1, keepdims=True), case((2, 1, 3), axis=(0, 2)), case(()))
 _ALL: Any = None  # the default of every axis
 

@@ -5,10 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphc.core import Tensor, TensorType, as_tensor, case, constant, op, sizes
+from graphc.core import Bundle, Tensor, TensorType, as_tensor, case, constant, op, sizes
 from graphc.core.attributes import Axis, DTypeName, NewAxes, Permutation, Reshaped, Target, axes_of
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.sizes import Dim, Shape
+
+__all__ = [
+    "broadcast_to",
+    "concatenate",
+    "expand_dims",
+    "full",
+    "ones",
+    "ones_like",
+    "reshape",
+    "squeeze",
+    "stack",
+    "transpose",
+    "zeros",
+    "zeros_like",
+]
 
 
 @op(
@@ -175,6 +190,14 @@ def widen(x: TensorType, *, axis: Axis, start: Dim, total: Dim) -> TensorType:
 @widen.vjp
 def _(g: Tensor, y: Tensor, x: Tensor, axis: int, start: Dim, total: Dim) -> tuple[Tensor]:
     return (narrow(g, axis=axis, start=start, length=x.shape[axis]),)
+
+
+# ---------------------------------------------------------------- several results
+@op("$x[$index]", view=True, linear=("x",), flops=0, text="$x[$index]", tex="$x_{$index}", group="internal")
+def part(x: TensorType, *, index: int) -> TensorType:
+    """One of the results of an op that has several."""
+    assert isinstance(x, Bundle)
+    return x.parts[index]
 
 
 # ---------------------------------------------------------------- creation

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from graphc import ops
-from graphc.core import Constant, Tensor, constant
+from graphc.core import Bundle, Constant, Tensor, constant
 from graphc.core.pattern import var
 from graphc.core.sizes import Size
 from graphc.lower import compute
@@ -42,7 +42,7 @@ def fold_constants(node: Tensor) -> Any:
 
 
 def _worth_it(node: Tensor, parts: list[Any]) -> bool:
-    if not isinstance(node.size, int) or _has_names(node.attrs):
+    if isinstance(node.type, Bundle) or not isinstance(node.size, int) or _has_names(node.attrs):
         return False
     if node.op is ops.broadcast_to:  # a view of a small constant, which costs nothing as it is
         return node.size == parts[0].size

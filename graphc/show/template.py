@@ -60,7 +60,7 @@ def told(node: Tensor) -> dict[str, Any]:
     types = tuple([x.type for x in node.inputs])
     given = op.keywords(node)
     return {
-        name: value for name, value in given.items() if name not in op.defaults or op.attributes[name](op.defaults[name], types) != value
+        name: value for name, value in given.items() if name not in op.defaults or op.canonical[name](op.defaults[name], types) != value
     }
 
 

@@ -10,8 +10,9 @@ from graphc.core import Tensor, dtypes
 from graphc.core.op import as_dtype
 from graphc.core.pattern import attr, var
 from graphc.core.sizes import Dim, Shape
-from graphc.ops import broadcast_to, cast, concatenate, exp, expand_dims, getitem, matmul, narrow, reshape, sum, transpose, widen
-from graphc.ops.index import Index, Span
+from graphc.ops import broadcast_to, cast, concatenate, exp, expand_dims, matmul, reshape, sum, transpose
+from graphc.ops.index import Index, Span, getitem
+from graphc.ops.shape import narrow, widen
 from graphc.rewrite.rule import rule
 
 node: Final[Any] = var("node")

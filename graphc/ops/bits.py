@@ -1,0 +1,5 @@
+"""Integers bit by bit."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,5 @@
+"""Tensors from nothing but a shape."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,5 @@
+"""Normalisations, and the losses and dropout that go with them."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
