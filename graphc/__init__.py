@@ -11,7 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 from graphc import init, ops
 from graphc.core import Constant, Input, Tensor, TensorType, Variable, constant, errors, input, variable
-from graphc.grad import grad, value_and_grad, vjp, why_no_gradient
+from graphc.grad import (
+    checkpoint,
+    cond,
+    custom_gradient,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    map,
+    scan,
+    value_and_grad,
+    vjp,
+    vmap,
+    while_loop,
+    why_no_gradient,
+)
 from graphc.grad import policy as kinks
 from graphc.ops import *  # noqa: F403  (every op is public under its own name)
 from graphc.ops import fft, linalg, random
@@ -45,24 +61,35 @@ __all__ = [
     "TensorType",
     "Variable",
     "check_gradient",
+    "checkpoint",
     "compile",
+    "cond",
     "constant",
+    "custom_gradient",
     "draw",
     "errors",
     "evaluate",
     "fft",
     "formula",
     "grad",
+    "hessian",
+    "hvp",
     "init",
     "input",
+    "jacobian",
+    "jvp",
     "kinks",
     "linalg",
     "listing",
+    "map",
     "nn",
     "random",
+    "scan",
     "value_and_grad",
     "variable",
     "vjp",
+    "vmap",
+    "while_loop",
     "why_no_gradient",
 ]
 __all__ += ops.__all__

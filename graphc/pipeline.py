@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from graphc.core import Tensor, TensorType, Variable, as_tensor, describe, dtypes, sizes, substitute, toposort
+from graphc.core import Tensor, TensorType, Variable, as_tensor, describe, dtypes, map_bodies, sizes, substitute, toposort
 from graphc.core.errors import ArgumentError, BackendError, DTypeError, KinkError, ShapeError
 from graphc.core.expr import Input
 from graphc.core.sizes import Dim
-from graphc.lower import JaxProgram, NumpyProgram, expand, schedule
+from graphc.lower import JaxProgram, NumpyProgram, expand, prune, schedule
 
 if TYPE_CHECKING:
     from graphc.rewrite import Application, RuleSet
@@ -243,6 +243,8 @@ class _Compilation:
         self._done("declared", graph)
         before = flops(graph)
         graph = self._simplify("simplify", graph, self.rules)
+        graph = prune(graph)
+        self._done("prune", graph)
         graph = expand(graph, self.backend)
         self._done("expand", graph)
         graph = self._simplify("polish", graph, self.rules and _without_raising(self.rules))
@@ -255,13 +257,16 @@ class _Compilation:
 
     def _simplify(self, name: str, graph: list[Tensor], rules: RuleSet | None) -> list[Tensor]:
         if rules is not None:
-            from graphc.rewrite import simplify
-
-            done = simplify(graph, rules)
-            self.applied += done.applied
-            graph = list(done.roots)
+            graph = self._simplified(map_bodies(graph, lambda outputs: self._simplified(outputs, rules)), rules)
         self._done(name, graph)
         return graph
+
+    def _simplified(self, graph: list[Tensor], rules: RuleSet) -> list[Tensor]:
+        from graphc.rewrite import simplify
+
+        done = simplify(graph, rules)
+        self.applied += done.applied
+        return list(done.roots)
 
     def _done(self, name: str, graph: list[Tensor]) -> None:
         nodes = len(toposort(graph))

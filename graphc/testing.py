@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from graphc.core import (
     Constant,
     Input,
     Op,
+    Subgraph,
     Tensor,
     TensorType,
     Variable,
@@ -25,7 +26,7 @@ from graphc.core import (
     sizes,
     toposort,
 )
-from graphc.core.errors import ArgumentError
+from graphc.core.errors import ArgumentError, DTypeError
 from graphc.core.graph import ancestors_through
 from graphc.core.op import Case
 from graphc.grad import carries, vjp
@@ -131,23 +132,36 @@ class _Differences:
 
 def _in_float64(y: Tensor) -> tuple[Tensor, dict[Tensor, Input]]:
     """The graph in float64 over fresh inputs, and the input that stands for each leaf."""
-    new: dict[Tensor, Tensor] = {}
-    leaves: dict[Tensor, Input] = {}
-    for node in toposort([y]):
-        if isinstance(node, Input | Variable):
-            leaves[node] = input(node.label or "x", node.shape, _wide(node.dtype))
-            new[node] = leaves[node]
-        elif isinstance(node, Constant):
+    leaves = {node: input(node.label or "x", node.shape, _wide(node.dtype)) for node in toposort([y]) if isinstance(node, Input | Variable)}
+    return _widened([y], dict(leaves))[0], leaves
+
+
+def _widened(roots: Sequence[Tensor], new: dict[Tensor, Tensor]) -> list[Tensor]:
+    for node in toposort(roots):
+        if isinstance(node, Constant):
             new[node] = constant(node.value, _wide(node.dtype))
-        else:
-            assert node.op is not None
-            attrs = tuple([_wide(value) if name == "dtype" else value for name, value in node.attributes.items()])
+        elif node.op is not None:
+            attrs = tuple([_wide_attribute(name, value) for name, value in node.attributes.items()])
             new[node] = node.op.apply(tuple([new[x] for x in node.inputs]), attrs)
-    return new[y], leaves
+    return [new[root] for root in roots]
+
+
+def _wide_attribute(name: str, value: Any) -> Any:
+    if name == "dtype":
+        return _wide(value)
+    if isinstance(value, TensorType):
+        return value.with_dtype(_wide(value.dtype))
+    if isinstance(value, tuple):
+        return tuple([_wide_attribute("", item) for item in cast("tuple[Any, ...]", value)])
+    if isinstance(value, Subgraph):
+        types = [p.type.with_dtype(_wide(p.dtype)) for p in value.parameters]
+        stand_ins = dict(zip(value.parameters, Subgraph(types, ()).parameters, strict=True))
+        return Subgraph(types, _widened(value.outputs, dict(stand_ins)))
+    return value
 
 
 def _wide(dtype: str) -> str:
-    return "float64" if dtypes.is_float(dtype) else dtype
+    return "float64" if dtypes.is_float(dtype) else "complex128" if dtypes.is_complex(dtype) else dtype
 
 
 def _leaf_values(leaves: Mapping[Tensor, Input], at: Mapping[Tensor, Any], rng: np.random.Generator) -> dict[Input, Array]:
@@ -278,7 +292,7 @@ class Call:
     def differentiable(self, inputs: Sequence[Input]) -> list[Input]:
         """Those of the operands to which a gradient passes."""
         node = self.node(inputs)
-        return [x for x in inputs if dtypes.is_float(x.dtype) and node in ancestors_through(toposort([node]), [x], carries)]
+        return [x for x in inputs if dtypes.is_inexact(x.dtype) and node in ancestors_through(toposort([node]), [x], carries)]
 
 
 def _together(results: Sequence[Tensor]) -> Tensor:
@@ -304,8 +318,17 @@ def calls(op: Op) -> list[Call]:
     """The small legal calls of an op: its cases, and for pointwise ops the shapes that broadcast, empty ones among them."""
     found = [Call(op, declared) for declared in op.cases]
     if op.pointwise and set(op.attributes) <= set(op.defaults):
-        found += [Call(op, case(*shapes)) for shapes in _SHAPES[len(op.operands)]]
+        whole = dict.fromkeys(op.operands, 8) if takes_integers_alone(op) else None
+        found += [Call(op, case(*shapes, integers=whole)) for shapes in _SHAPES[len(op.operands)]]
     return found
+
+
+def takes_integers_alone(op: Op) -> bool:
+    """Whether a pointwise op refuses floats, as those that work bit by bit do."""
+    try:
+        return op.compute is not None and dtypes.is_integer(op.compute("float64"))
+    except DTypeError:
+        return True
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """What a computation is: types, tensors, ops, graphs. This package knows nothing of the others."""
 
-from graphc.core import dtypes, errors, sizes
+from graphc.core import dtypes, errors, sizes, tree
 from graphc.core.expr import OPS, Constant, Input, Tensor, TensorLike, constant, describe
 from graphc.core.graph import consumers, rebuild, substitute, toposort
 from graphc.core.leaf import Variable, input, variable
 from graphc.core.op import Case, Op, as_tensor, case, op, parts, register
 from graphc.core.origin import Origin, derived_from
+from graphc.core.subgraph import Subgraph, bodies, close, every_node, map_bodies
 from graphc.core.types import Bundle, TensorType
 
 __all__ = [
@@ -16,19 +17,24 @@ __all__ = [
     "Input",
     "Op",
     "Origin",
+    "Subgraph",
     "Tensor",
     "TensorLike",
     "TensorType",
     "Variable",
     "as_tensor",
+    "bodies",
     "case",
+    "close",
     "constant",
     "consumers",
     "derived_from",
     "describe",
     "dtypes",
     "errors",
+    "every_node",
     "input",
+    "map_bodies",
     "op",
     "parts",
     "rebuild",
@@ -36,5 +42,6 @@ __all__ = [
     "sizes",
     "substitute",
     "toposort",
+    "tree",
     "variable",
 ]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 OPS: Final[dict[str, Op]] = {}
 """Every operation by its name. The modules of ``graphc.ops`` fill it as they are imported."""
+METHODS: Final[dict[str, Callable[..., Any]]] = {}
+"""What a method of a tensor does that takes several operations. The modules of ``graphc.ops`` fill it too."""
 
 TensorLike: TypeAlias = "Tensor | np.ndarray[Any, Any] | np.generic | bool | int | float | list[Any] | tuple[Any, ...]"
 """What an operation takes for a tensor: literals are weakly typed, arrays become constants."""
@@ -90,13 +92,37 @@ class Operators:
         return OPS["abs"](self)
 
     def __invert__(self) -> Any:
-        return OPS["logical_not"](self)
+        return OPS[_bits("not", self)](self)
 
     def __and__(self, other: Any) -> Any:
-        return OPS["logical_and"](self, other)
+        return OPS[_bits("and", self, other)](self, other)
+
+    def __rand__(self, other: Any) -> Any:
+        return OPS[_bits("and", other, self)](other, self)
 
     def __or__(self, other: Any) -> Any:
-        return OPS["logical_or"](self, other)
+        return OPS[_bits("or", self, other)](self, other)
+
+    def __ror__(self, other: Any) -> Any:
+        return OPS[_bits("or", other, self)](other, self)
+
+    def __xor__(self, other: Any) -> Any:
+        return OPS[_bits("xor", self, other)](self, other)
+
+    def __rxor__(self, other: Any) -> Any:
+        return OPS[_bits("xor", other, self)](other, self)
+
+    def __lshift__(self, other: Any) -> Any:
+        return OPS["left_shift"](self, other)
+
+    def __rlshift__(self, other: Any) -> Any:
+        return OPS["left_shift"](other, self)
+
+    def __rshift__(self, other: Any) -> Any:
+        return OPS["right_shift"](self, other)
+
+    def __rrshift__(self, other: Any) -> Any:
+        return OPS["right_shift"](other, self)
 
     def __lt__(self, other: Any) -> Any:
         return OPS["less"](self, other)
@@ -109,6 +135,17 @@ class Operators:
 
     def __ge__(self, other: Any) -> Any:
         return OPS["greater_equal"](self, other)
+
+
+def _bits(name: str, *operands: Any) -> str:
+    """The op of ``&``, ``|``, ``^`` or ``~``: of truth values (and in patterns) the logical one, of integers the one bit by bit."""
+    return f"logical_{name}" if all(map(_is_truth, operands)) else f"bitwise_{name}"
+
+
+def _is_truth(x: Any) -> bool:
+    if isinstance(x, Operators):
+        return not isinstance(x, Tensor) or x.dtype == "bool"
+    return np.asarray(x).dtype == bool
 
 
 class Tensor(Operators):
@@ -201,9 +238,12 @@ class Tensor(Operators):
         return OPS["min"](self, axis=axis, keepdims=keepdims)
 
     def __getitem__(self, index: Any) -> Tensor:
-        if isinstance(index, Tensor | np.ndarray | list):
-            return OPS["take"](self, index, axis=0)
-        return OPS["getitem"](self, index=index)
+        return METHODS["getitem"](self, index)
+
+    @property
+    def at(self) -> Any:
+        """Places to write: ``x.at[index].set(v)`` is ``x`` with other values there; also ``add``, ``max``, ``min``."""
+        return METHODS["at"](self)
 
     def __len__(self) -> int:
         if not self.shape or not isinstance(self.shape[0], int):
@@ -275,6 +315,18 @@ def intern(op: Op, inputs: tuple[Tensor, ...], attrs: tuple[Any, ...], type: Ten
     return found
 
 
+_L = TypeVar("_L", bound=Tensor)
+
+
+def intern_leaf(key: tuple[Any, ...], make: Callable[[], _L]) -> _L:
+    """The leaf of this key: the one that exists, or the one that ``make`` makes."""
+    with _interning:
+        found = _nodes.get(key)
+        if found is None:
+            _nodes[key] = found = make()
+    return found  # type: ignore[return-value]
+
+
 def constant(value: Any, dtype: Any = None) -> Constant:
     """A tensor of the graph with this value. Equal arrays of equal dtype are the same node.
 
@@ -288,15 +340,13 @@ def constant(value: Any, dtype: Any = None) -> Constant:
         import hashlib
 
         content = hashlib.blake2b(content).digest()
-    key = ("constant", name, array.shape, content)
-    with _interning:
-        found = _nodes.get(key)
-        if found is None:
-            found = Constant(None, (), (), TensorType(name, array.shape))
-            found.value = array
-            _nodes[key] = found
-    assert isinstance(found, Constant)
-    return found
+    return intern_leaf(("constant", name, array.shape, content), lambda: _constant(name, array))
+
+
+def _constant(dtype: DType, array: np.ndarray[Any, Any]) -> Constant:
+    node = Constant(None, (), (), TensorType(dtype, array.shape))
+    node.value = array
+    return node
 
 
 def describe(node: Tensor) -> str:

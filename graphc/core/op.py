@@ -23,6 +23,7 @@ from graphc.core.errors import ArgumentError, DTypeError, GraphcError
 from graphc.core.expr import OPS, Tensor, constant, describe, intern
 from graphc.core.pattern import Pattern
 from graphc.core.sizes import Dim
+from graphc.core.subgraph import Subgraph
 from graphc.core.types import Bundle, TensorType
 
 Partial: TypeAlias = Callable[..., Any] | int | None
@@ -86,6 +87,8 @@ class Op:
     text, tex  how formulas write it; ``binds`` is the precedence, 0 for what needs no parentheses
     sympy      a SymPy expression in the operands' names, where one exists
     cases      small legal calls for the tests
+    prune      of several results, drops those that nobody reads: ``prune(node, places that are read)`` gives the new node and the
+               places of the results that it kept, or None
     ulps       what the tests allow between float32 and float64, in units in the last place
     ========== ======================================================================================================
     """
@@ -126,6 +129,7 @@ class Op:
     forward: Callable[..., Any] | None = None
     batch: Callable[..., Any] | None = None
     expand: Callable[..., Any] | None = None
+    prune: Callable[[Tensor, set[int]], tuple[Tensor, list[int]] | None] | None = None
     zero_gradient: str = ""
     _types: dict[Any, TensorType] = field(default_factory=dict[Any, TensorType])
 
@@ -202,7 +206,9 @@ class Op:
         type = self._types.get(key)
         if type is None:
             found = self.rule(*[x.type for x in inputs], **dict(zip(self.attributes, attrs, strict=True)))
-            self._types[key] = type = found if isinstance(found, TensorType) else Bundle(found)
+            type = found if isinstance(found, TensorType) else Bundle(found)
+            if not any(isinstance(value, Subgraph) for value in attrs):  # a table may not keep whole graphs alive
+                self._types[key] = type
         return intern(self, inputs, attrs, type)
 
     def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

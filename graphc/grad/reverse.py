@@ -56,16 +56,18 @@ def partial_of(op: Op, index: int) -> Any:
 
 
 class Sweep:
-    """One backward pass from ``y``, with ``seed`` as its cotangent, to everything in ``wrt`` that it reaches."""
+    """One backward pass from the roots, each with its cotangent, to everything in ``wrt`` that they reach."""
 
-    def __init__(self, y: Tensor, seed: Tensor, wrt: Sequence[Tensor], kinks: Kinks = "zero") -> None:
-        order = toposort([y])
+    def __init__(self, roots: Sequence[tuple[Tensor, Tensor]], wrt: Sequence[Tensor], kinks: Kinks = "zero") -> None:
+        order = toposort([y for y, _ in roots])
         self.kinks: Kinks = kinks
         self.active = ancestors_through(order, wrt, carries)
         self.cotangents: dict[Tensor, Tensor] = {}
         self.flows: list[Flow] = []
         self._masks = Masks()
-        self._arriving: dict[Tensor, list[Any]] = {y: [seed]}
+        self._arriving: dict[Tensor, list[Any]] = {}
+        for y, seed in roots:
+            self._arriving.setdefault(y, []).append(seed)
         for node in reversed(order):
             if node in self._arriving and node in self.active:
                 self._visit(node)
@@ -93,7 +95,7 @@ class Sweep:
             self.flows.append(Flow(node, 0, None, g, g))
             return
         y = parts(node) if isinstance(node.type, Bundle) else node
-        shares = op.reverse(g, y, *node.inputs, **op.keywords(node)) if op.reverse else None
+        shares = op.reverse(g, y, *self._masks.cleaned(node), **op.keywords(node)) if op.reverse else None
         for i in reached:
             if shares is not None and shares[i] is None:
                 continue
@@ -101,19 +103,14 @@ class Sweep:
             share: Tensor = shares[i] if shares else self._pointwise(node, g, local)
             if op.pointwise:
                 share = ops.sum_to(share, node.inputs[i].shape)
-            self._masks.send(node, i)
+            mask = self._masks.send(node, i)
+            if mask is not None and self._masks.needed(node):
+                share = ops.where(mask, share, 0)
             self._arriving.setdefault(node.inputs[i], []).append(share)
             self.flows.append(Flow(node, i, local, share, self.cotangents.get(node, share)))
 
     def _local(self, node: Tensor, op: Op, index: int) -> Any:
-        partial = partial_of(op, index)
-        if isinstance(partial, int):
-            return partial
-        attributes = op.keywords(node)
-        value = partial(node, *node.inputs, **attributes)
-        if op.kinks is None or self.kinks == "zero" or isinstance(value, int):
-            return value
-        return guarded(value, node, op.kinks(*node.inputs, **attributes), self.kinks)
+        return local_derivative(node, op, index, self.kinks)
 
     def _pointwise(self, node: Tensor, g: Tensor, local: Any) -> Tensor:
         if not isinstance(local, int) and dtypes.is_complex(local.dtype):
@@ -123,6 +120,25 @@ class Sweep:
         mask = self._masks.of(node)
         share = local if _is_one(g) and local.type is g.type else g * local
         return share if mask is None else ops.where(mask, share, 0)
+
+
+def local_derivative(node: Tensor, op: Op, index: int, kinks: Kinks) -> Any:
+    """The partial derivative of a pointwise node with respect to an operand: a tensor, or the number that it is everywhere."""
+    partial = partial_of(op, index)
+    if isinstance(partial, int):
+        return partial
+    attributes = op.keywords(node)
+    value = partial(node, *node.inputs, **attributes)
+    if op.kinks is None or kinks == "zero" or isinstance(value, int):
+        return value
+    return guarded(value, node, op.kinks(*node.inputs, **attributes), kinks)
+
+
+def pullback(ys: Sequence[Tensor], cotangents: Sequence[Tensor], xs: Sequence[Tensor], kinks: Kinks = "zero") -> list[Tensor]:
+    """The cotangents of ``xs`` given those of ``ys``; zeros for an x that no y depends on. Only inexact ys take part."""
+    roots = [(y, g) for y, g in zip(ys, cotangents, strict=True) if dtypes.is_inexact(y.dtype)]
+    found = Sweep(roots, xs, kinks).cotangents
+    return [found[x] if x in found else ops.zeros_like(x) for x in xs]
 
 
 def _is_one(g: Tensor) -> bool:

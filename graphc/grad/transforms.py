@@ -56,13 +56,12 @@ def vjp(y: Tensor, xs: Any, cotangent: Any, *, disconnected: Disconnected = "rai
     """
     many = not isinstance(xs, Tensor)
     targets: list[Tensor] = list(xs) if many else [xs]
-    _check(y, targets, disconnected, kinks)
+    check_tensors("grad", y, targets, disconnected, kinks)
     seed = ops.cast(as_tensor(cotangent), dtype=y.dtype) if not isinstance(cotangent, Tensor) or cotangent.dtype != y.dtype else cotangent
     if seed.shape != y.shape:
         raise ShapeError(f"vjp(y, xs, cotangent): the cotangent has shape {seed.shape}", given=[f"y: {describe(y)}"], fits=str(y.shape))
-    found = Sweep(y, seed, targets, kinks).cotangents
-    reachable = set(toposort([y]))
-    gradients = [_gradient(y, x, found.get(x), x in reachable, disconnected) for x in targets]
+    found = Sweep([(y, seed)], targets, kinks).cotangents
+    gradients = [found[x] if x in found else _zeros(y, x, disconnected) for x in targets]
     return gradients if many else gradients[0]
 
 
@@ -70,30 +69,36 @@ def _one(y: Tensor) -> Tensor:
     return ops.ones((), y.dtype) if dtypes.is_float(y.dtype) else y
 
 
-def _check(y: Tensor, xs: list[Tensor], disconnected: str, kinks: str) -> None:
+def check_tensors(name: str, y: Tensor, xs: list[Tensor], disconnected: str, kinks: str) -> None:
+    """Raise what a transform of this name raises for arguments that it cannot differentiate."""
     if disconnected not in ("raise", "zero"):
         raise ArgumentError(f"disconnected={disconnected!r}", fits="'raise' or 'zero'")
     if kinks not in ("zero", "nan", "raise"):
         raise ArgumentError(f"kinks={kinks!r}", fits="'zero', 'nan' or 'raise'")
     for role, tensor in (("y", y), *(("x", x) for x in xs)):
         if not isinstance(tensor, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]  (users without a type checker)
-            raise DTypeError(f"grad: {role} is {tensor!r}", fits="a tensor of the graph: gc.input, gc.variable, or an expression of them")
-        if not dtypes.is_float(tensor.dtype):
+            raise DTypeError(f"{name}: {role} is {tensor!r}", fits="a tensor of the graph: gc.input, gc.variable, or an expression of them")
+        if not dtypes.is_inexact(tensor.dtype):
             raise DTypeError(
-                f"grad: {role} is {tensor.dtype}, and only floats have gradients",
+                f"{name}: {role} is {tensor.dtype}, and only floats have gradients",
                 given=[f"{role}: {describe(tensor)}"],
-                fits=", ".join(dtypes.FLOATS),
+                fits=", ".join((*dtypes.FLOATS, *dtypes.COMPLEX)),
             )
 
 
-def _gradient(y: Tensor, x: Tensor, found: Tensor | None, reachable: bool, disconnected: str) -> Tensor:
-    if found is not None:
-        return found
-    if reachable or disconnected == "zero":
-        return ops.zeros_like(x)
+def _zeros(y: Tensor, x: Tensor, disconnected: str) -> Tensor:
+    missing(y, x, disconnected)
+    return ops.zeros_like(x)
+
+
+def missing(y: Tensor, x: Tensor, disconnected: str) -> str | None:
+    """Why no gradient passes from ``y`` to ``x``, or None if one does. Raises :class:`GradientError` when no path at all leads there."""
+    reason = why_no_gradient(y, x)
+    if reason is None or disconnected == "zero" or x in toposort([y]):
+        return reason
     leaves = [node for node in toposort([y]) if node.kind in ("input", "variable")]
     raise GradientError(
-        f"grad(y, x): {why_no_gradient(y, x)}",
+        f"grad(y, x): {reason}",
         given=[f"y: {describe(y)}", f"x: {describe(x)}", *(f"y depends on: {describe(leaf)}" for leaf in leaves[:8])],
         fits="disconnected='zero' for zeros, or a y that is computed from x",
     )
@@ -101,8 +106,8 @@ def _gradient(y: Tensor, x: Tensor, found: Tensor | None, reachable: bool, disco
 
 def reversed_graph(y: Tensor, wrt: Sequence[Tensor]) -> tuple[list[Flow], Mapping[Tensor, Tensor]]:
     """What each edge between ``y`` and ``wrt`` carries back, from ``y`` on, and the cotangent of each node."""
-    _check(y, list(wrt), "raise", "zero")
-    sweep = Sweep(y, ops.ones_like(y), wrt)
+    check_tensors("grad", y, list(wrt), "raise", "zero")
+    sweep = Sweep([(y, ops.ones_like(y))], wrt)
     return sweep.flows, sweep.cotangents
 
 
@@ -116,7 +121,7 @@ def why_no_gradient(y: Tensor, x: Tensor) -> str | None:
 
     It names each edge that cuts a path from ``x`` to ``y``: the op, the user's line and the reason.
     """
-    if not dtypes.is_float(x.dtype):
+    if not dtypes.is_inexact(x.dtype):
         return f"x is {x.dtype}, and only floats have gradients"
     order = toposort([y])
     if x not in order:

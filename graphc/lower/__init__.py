@@ -3,6 +3,7 @@
 from graphc.lower.buffers import Plan, assign
 from graphc.lower.compute import compute, interpret
 from graphc.lower.expand import expand
+from graphc.lower.prune import prune
 from graphc.lower.schedule import Schedule, schedule
 from graphc.lower.source import Source, emit_jax, emit_numpy, size_names
 from graphc.lower.targets.jax import JaxProgram
@@ -20,6 +21,7 @@ __all__ = [
     "emit_numpy",
     "expand",
     "interpret",
+    "prune",
     "schedule",
     "size_names",
 ]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.core import Bundle, Op, Tensor, constant, dtypes, toposort
+from graphc.core import Bundle, Op, Subgraph, Tensor, constant, dtypes, toposort
 from graphc.core.errors import BackendError
 from graphc.core.expr import Constant
-from graphc.lower.template import attribute, fill, helpers, imports, numpy_dtype_source, template_of
+from graphc.lower.template import Written, attribute, fill, helpers, imports, in_namespace, numpy_dtype_source, template_of
 
 Array = np.ndarray[Any, Any]
 
@@ -51,11 +51,17 @@ def _expanded(node: Tensor, values: Sequence[Any]) -> Any:
 @functools.lru_cache(maxsize=4096)
 def _kernel(op: Op, attrs: tuple[Any, ...], template: str) -> Callable[..., Any]:
     names = [f"x{i}" for i in range(len(op.operands))]
-    attributes = {name: attribute(value, name, numpy_dtype_source) for name, value in zip(op.attributes, attrs, strict=True)}
+    functions = {value: f"body{i}" for i, value in enumerate(attrs) if isinstance(value, Subgraph)}
+    written = Written(numpy_dtype_source, functions)
+    attributes = {name: attribute(value, name, written) for name, value in zip(op.attributes, attrs, strict=True)}
     operands = {op.operands[0]: "*xs"} if op.variadic else dict(zip(op.operands, names, strict=True))
-    body = fill(template.replace("xp.", "np."), operands | attributes)
-    namespace: dict[str, Any] = {"np": np}
+    body = fill(in_namespace(template, "np"), operands | attributes)
+    namespace: dict[str, Any] = {"np": np} | {name: functools.partial(_call, value) for value, name in functions.items()}
     if "bfloat16" in body:
         namespace["bfloat16"] = dtypes.numpy_dtype("bfloat16").type
     exec(imports([op]) + helpers([op]), namespace)
     return eval(f"lambda {'*xs' if op.variadic else ', '.join(names)}: {body}", namespace)
+
+
+def _call(body: Subgraph, *arguments: Any) -> tuple[Any, ...]:
+    return tuple(interpret(body.outputs, dict(zip(body.parameters, arguments, strict=True))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphc.core import Bundle, Tensor, derived_from, rebuild, toposort
+from graphc.core import Bundle, Tensor, derived_from, map_bodies, rebuild, toposort
 from graphc.core.errors import BackendError
 from graphc.lower.template import template_of
 
@@ -14,12 +14,16 @@ def expand(roots: Sequence[Tensor], target: str) -> list[Tensor]:
     """The roots in ops that the target emits. Raises :class:`BackendError` for an op that it neither has nor can take apart."""
     roots = list(roots)
     while True:
-        new: dict[Tensor, Any] = {}  # for a node with several results that was taken apart, the tuple of them
-        for node in toposort(roots):
-            new[node] = _expanded(node, tuple([new[x] for x in node.inputs]), target)
-        if all(a is b for a, b in new.items()):
+        before, roots = roots, _expanded_once(map_bodies(roots, lambda outputs: expand(outputs, target)), target)
+        if roots == before:
             return roots
-        roots = [new[root] for root in roots]
+
+
+def _expanded_once(roots: Sequence[Tensor], target: str) -> list[Tensor]:
+    new: dict[Tensor, Any] = {}  # for a node with several results that was taken apart, the tuple of them
+    for node in toposort(roots):
+        new[node] = _expanded(node, tuple([new[x] for x in node.inputs]), target)
+    return [new[root] for root in roots]
 
 
 def _expanded(node: Tensor, inputs: tuple[Any, ...], target: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from graphc.core import Tensor, Variable, describe, toposort
+from graphc.core import Subgraph, Tensor, Variable, describe, toposort
 from graphc.core.errors import ArgumentError
 from graphc.core.expr import Constant, Input
 
@@ -59,3 +59,8 @@ def schedule(inputs: Sequence[Input], outputs: Sequence[Tensor], updates: Mappin
     variables = dict.fromkeys([*(node for node in order if isinstance(node, Variable)), *updates])
     constants = tuple([node for node in order if isinstance(node, Constant)])
     return Schedule(tuple(inputs), tuple(variables), constants, tuple(hoisted), tuple(steps), tuple(outputs), dict(updates))
+
+
+def schedule_body(body: Subgraph) -> Schedule:
+    """Order a body: its parameters are the inputs."""
+    return schedule(body.parameters, body.outputs, {})

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from graphc.core import Tensor, sizes
-from graphc.core.errors import ShapeError
+from graphc.core import Op, Subgraph, Tensor, bodies, every_node, sizes
+from graphc.core.errors import BackendError, ShapeError
 from graphc.core.expr import Constant
-from graphc.lower.buffers import Plan
+from graphc.lower.buffers import Plan, assign
 from graphc.lower.names import Names
-from graphc.lower.schedule import Schedule
-from graphc.lower.template import call, helpers, imports, jax_dtype_source, literal, numpy_dtype_source, template_of
+from graphc.lower.schedule import Schedule, schedule_body
+from graphc.lower.template import Written, call, helpers, imports, in_namespace, jax_dtype_source, literal, numpy_dtype_source, template_of
 
 
 @dataclass(frozen=True)
@@ -44,24 +44,32 @@ CLOSED_OVER = 256
 
 
 class _Writer:
-    """What both targets share: names, and lines with the type and the user's line as a comment."""
+    """What both targets share: names, and lines with the type and the user's line as a comment.
 
-    def __init__(self, schedule: Schedule, target: str) -> None:
+    A body has a writer of its own, which shares names, sizes and constants with the one around it.
+    """
+
+    def __init__(self, schedule: Schedule, target: str, around: _Writer | None = None) -> None:
         self.schedule, self.target = schedule, target
-        self.dtype = numpy_dtype_source if target == "numpy" else jax_dtype_source
-        self.sizes = size_names(schedule)
-        functions = [
-            node.op.name for node in (*schedule.hoisted, *schedule.steps) if node.op is not None and (node.op.helper or node.op.jax_helper)
-        ]
+        self.ops: list[Op] = around.ops if around else _ops(schedule)
+        self.sizes = around.sizes if around else size_names(schedule)
+        self.names = around.names if around else self._fresh_names()
+        self.written = around.written if around else Written(numpy_dtype_source if target == "numpy" else jax_dtype_source, {})
+        self.name: dict[Tensor, str] = {}
+        self.big: dict[Constant, str] = around.big if around else {}
+        for leaf in (*schedule.inputs, *schedule.variables):
+            self.name[leaf] = self.names.fresh(leaf.label, "x" if leaf in schedule.inputs else "w")
+        self.counters: dict[str, int] = around.counters if around else {"c": 0, "v": 0, "buffer": 0, "body": 0}
+
+    def _fresh_names(self) -> Names:
+        functions = [op.name for op in self.ops if op.helper or op.jax_helper]
         clash = sorted({*functions} & {*self.sizes})
         if clash:
             raise ShapeError(f"a size is called {clash[0]!r}, like a function of the emitted source", fits="another name")
-        self.names = Names([*self.sizes, *functions])
-        self.name: dict[Tensor, str] = {}
-        self.big = tuple([c for c in schedule.constants if c.shape])
-        for leaf in (*schedule.inputs, *schedule.variables):
-            self.name[leaf] = self.names.fresh(leaf.label, "x" if leaf in schedule.inputs else "w")
-        self.counters = {"c": 0, "v": 0}
+        return Names([*self.sizes, *functions])
+
+    def dtype(self, name: str) -> str:
+        return self.written.dtype(name)
 
     def numbered(self, letter: str) -> str:
         self.counters[letter] += 1
@@ -70,17 +78,26 @@ class _Writer:
     def expression(self, node: Tensor) -> str:
         template = template_of(node, self.target)
         assert template is not None
-        template = template.replace("xp.", "np." if self.target == "numpy" else "jnp.")
-        return call(node, template, [self.name[x] for x in node.inputs], self.dtype)
+        template = in_namespace(template, "np" if self.target == "numpy" else "jnp")
+        return call(node, template, [self.name[x] for x in node.inputs], self.written)
 
     def constants(self) -> Iterable[str]:
         for c in self.schedule.constants:
-            self.name[c] = self.numbered("c")
-            if not c.shape:
+            self.name[c] = self.big.get(c) or self.numbered("c")
+            if c.shape:
+                self.big[c] = self.name[c]
+            else:
                 yield f"{self.name[c]} = {literal(c.value[()], c.dtype, self.dtype(c.dtype))}"
 
+    def bodies(self) -> Iterable[Subgraph]:
+        """The bodies that this function calls and that are not written yet."""
+        for node in (*self.schedule.hoisted, *self.schedule.steps):
+            for body in bodies(node):
+                if body not in self.written.functions:
+                    yield body
+
     def parameters(self) -> str:
-        return ", ".join([*self.sizes, *(self.name[c] for c in self.big)])
+        return ", ".join([*self.sizes, *self.big.values()])
 
     def arguments(self, owned: list[str]) -> str:
         """The parameters of ``step``; what ``make`` owns is reached as a closure, or by default values where it is much.
@@ -89,6 +106,13 @@ class _Writer:
         """
         bound = [f"{name}={name}" for name in owned] if len(owned) > CLOSED_OVER else []
         return ", ".join([*(self.name[leaf] for leaf in (*self.schedule.inputs, *self.schedule.variables)), *bound])
+
+
+def _ops(schedule: Schedule) -> list[Op]:
+    """Every op of the schedule and of the bodies in it."""
+    nodes = [*schedule.hoisted, *schedule.steps]
+    inner = [body.outputs for node in nodes for body in bodies(node)]
+    return [node.op for node in (*nodes, *(x for outputs in inner for x in every_node(outputs))) if node.op is not None]
 
 
 def _comment(line: str, node: Tensor, note: str = "") -> str:
@@ -103,37 +127,50 @@ def _plain(text: str) -> str:
 
 
 def _indent(lines: Iterable[str], depth: int) -> str:
-    return "".join(f"{'    ' * depth}{line}\n" for line in lines)
+    return "".join(f"{'    ' * depth}{line}\n" if line else "\n" for line in lines)
 
 
 def emit_numpy(schedule: Schedule, plan: Plan) -> Source:
     """The schedule as NumPy source that writes into the plan's buffers."""
     w = _Writer(schedule, "numpy")
-    head = list(w.constants())
-    head += [_comment(f"{_hoisted_name(w, node)} = {w.expression(node)}", node) for node in schedule.hoisted]
-    buffers = [w.names.fresh(None, f"buffer{i}") for i in range(len(plan.buffers))]
-    for name, type in zip(buffers, plan.buffers, strict=True):
-        head.append(f"{name} = np.empty({_shape(type.shape)}, {w.dtype(type.dtype)})")
-    body = [_numpy_line(w, plan, buffers, node) for node in schedule.steps]
-    body += _numpy_end(w, plan)
-    return Source(_module(w, head, body, buffers), w.sizes, w.big)
+    head, step = _numpy_function(w, plan, "step")
+    return Source(_module(w, head, step), w.sizes, tuple(w.big))
 
 
-def _module(w: _Writer, head: list[str], body: list[str], buffers: list[str]) -> str:
+def _numpy_function(w: _Writer, plan: Plan, name: str) -> tuple[list[str], list[str]]:
+    """What ``make`` does for a function before the first call, and the function."""
+    head = [line for body in w.bodies() for line in _numpy_body(w, body)]
+    head += w.constants()
+    head += [_comment(f"{_hoisted_name(w, node)} = {w.expression(node)}", node) for node in w.schedule.hoisted]
+    buffers = [w.numbered("buffer") for _ in plan.buffers]
+    for buffer, type in zip(buffers, plan.buffers, strict=True):
+        head.append(f"{buffer} = np.empty({_shape(type.shape)}, {w.dtype(type.dtype)})")
+    lines = [_numpy_line(w, plan, buffers, node) for node in w.schedule.steps]
+    lines += _numpy_end(w, plan)
     owned = [*(w.name[node] for node in (*w.schedule.constants, *w.schedule.hoisted)), *buffers]
-    if w.target == "jax":
-        owned = [w.name[node] for node in w.schedule.constants]
+    return head, [f"def {name}({w.arguments(owned)}):", *(f"    {line}" for line in lines)]
+
+
+def _numpy_body(w: _Writer, body: Subgraph) -> list[str]:
+    ordered = schedule_body(body)
+    inner = _Writer(ordered, "numpy", w)
+    name = w.numbered("body")
+    head, function = _numpy_function(inner, assign(ordered), name)
+    w.written.functions[body] = name
+    return [*head, "", *function, ""]
+
+
+def _module(w: _Writer, head: list[str], step: list[str]) -> str:
     make = f"def make({w.parameters()}):\n" + _indent(head, 1)
-    step = f"    def step({w.arguments(owned)}):\n" + _indent(body, 2)
-    return f"{_header(w)}{make}\n{step}\n    return step\n"
+    return f"{_header(w)}{make}\n{_indent(step, 1)}\n    return step\n"
 
 
 def _header(w: _Writer) -> str:
-    ops = [node.op for node in (*w.schedule.hoisted, *w.schedule.steps) if node.op is not None]
     if w.target == "numpy":
-        uses_bfloat16 = any(node.dtype == "bfloat16" for node in (*w.schedule.constants, *w.schedule.hoisted, *w.schedule.steps))
-        return "import numpy as np\n" + ("from ml_dtypes import bfloat16\n" if uses_bfloat16 else "") + imports(ops) + "\n\n" + helpers(ops)
-    return "import jax\nimport jax.numpy as jnp\n\n\n" + helpers(ops, "jax")
+        nodes = every_node([*w.schedule.outputs, *w.schedule.updates.values()])
+        bfloat16 = "from ml_dtypes import bfloat16\n" if any(node.dtype == "bfloat16" for node in nodes) else ""
+        return f"import numpy as np\n{bfloat16}{imports(w.ops)}\n\n{helpers(w.ops)}"
+    return "import jax\nimport jax.numpy as jnp\n\n\n" + helpers(w.ops, "jax")
 
 
 def _hoisted_name(w: _Writer, node: Tensor) -> str:
@@ -157,7 +194,7 @@ def _numpy_line(w: _Writer, plan: Plan, buffers: list[str], node: Tensor) -> str
         w.counters["v"] += 1
         return _comment(f"{w.name[node]} = {text}", node, op.name)
     assert op.out is not None
-    line = call(node, op.out, [w.name[x] for x in node.inputs], w.dtype, out=into)
+    line = call(node, op.out, [w.name[x] for x in node.inputs], w.written, out=into)
     w.name[node] = into
     return _comment(line, node)
 
@@ -191,19 +228,39 @@ def _numpy_end(w: _Writer, plan: Plan) -> list[str]:
 def emit_jax(schedule: Schedule) -> Source:
     """The schedule as JAX source, for ``jax.jit``: a pure function of inputs and variables."""
     w = _Writer(schedule, "jax")
-    head = list(w.constants())
-    body: list[str] = ["checks = []"]
-    for node in (*schedule.hoisted, *schedule.steps):
+    head, lines = _jax_lines(w)
+    lines = ["checks = []", *lines]
+    lines.append(f"return [{_names(w, schedule.outputs)}], [{_names(w, schedule.updates.values())}], checks")
+    owned = [w.name[node] for node in schedule.constants]
+    step = [f"def step({w.arguments(owned)}):", *(f"    {line}" for line in lines)]
+    messages = tuple([node.attributes["message"] for node in (*schedule.hoisted, *schedule.steps) if node.op and node.op.name == "guard"])
+    return Source(_module(w, head, step), w.sizes, tuple(w.big), messages)
+
+
+def _jax_lines(w: _Writer) -> tuple[list[str], list[str]]:
+    head = [line for body in w.bodies() for line in _jax_body(w, body)]
+    head += w.constants()
+    lines: list[str] = []
+    for node in (*w.schedule.hoisted, *w.schedule.steps):
         text = w.expression(node)
         w.name[node] = w.names.fresh(node.label, f"v{w.counters['v']}")
         w.counters["v"] += 1
         assert node.op is not None
-        body.append(_comment(f"{w.name[node]} = {text}", node, node.op.name))
-    body.append(f"return [{_names(w, schedule.outputs)}], [{_names(w, schedule.updates.values())}], checks")
-    messages = tuple(
-        [node.attributes["message"] for node in (*schedule.hoisted, *schedule.steps) if node.op is not None and node.op.name == "guard"]
-    )
-    return Source(_module(w, head, body, []), w.sizes, w.big, messages)
+        lines.append(_comment(f"{w.name[node]} = {text}", node, node.op.name))
+    return head, lines
+
+
+def _jax_body(w: _Writer, body: Subgraph) -> list[str]:
+    if any(node.op and node.op.name == "guard" for node in body.nodes):
+        raise BackendError("kinks='raise' inside a loop, a branch or a checkpoint has no JAX form", fits="kinks='nan', or backend='numpy'")
+    ordered = schedule_body(body)
+    inner = _Writer(ordered, "jax", w)
+    name = w.numbered("body")
+    head, lines = _jax_lines(inner)
+    w.written.functions[body] = name
+    owned = [inner.name[node] for node in ordered.constants]
+    lines.append(f"return [{_names(inner, ordered.outputs)}]")
+    return [*head, "", f"def {name}({inner.arguments(owned)}):", *(f"    {line}" for line in lines), ""]
 
 
 def _names(w: _Writer, nodes: Iterable[Tensor]) -> str:

@@ -9,18 +9,24 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from graphc.core import Op, Tensor, dtypes
+from graphc.core import Op, Subgraph, Tensor, TensorType, dtypes
 from graphc.core.errors import BackendError
 from graphc.core.sizes import Size
 
 _HOLE = re.compile(r"\$(\w+)")
+_NAMESPACE = re.compile(r"\bxp\.")
 
 
 def fill(template: str, holes: Mapping[str, str]) -> str:
     """The template with every ``$name`` replaced."""
     return _HOLE.sub(lambda hole: holes[hole.group(1)], template)
+
+
+def in_namespace(template: str, module: str) -> str:
+    """The template with the namespace ``xp`` as this module."""
+    return _NAMESPACE.sub(f"{module}.", template)
 
 
 def template_of(node: Tensor, target: str) -> str | None:
@@ -36,21 +42,33 @@ def template_of(node: Tensor, target: str) -> str | None:
     return template
 
 
-def call(node: Tensor, template: str, operands: Sequence[str], dtype: Callable[[str], str], out: str = "") -> str:
+def call(node: Tensor, template: str, operands: Sequence[str], written: Written, out: str = "") -> str:
     """The source of the node's call on operands of these names, into ``out`` where the template has that hole."""
     op = node.op
     assert op is not None
     holes = {op.operands[0]: ", ".join(operands)} if op.variadic else dict(zip(op.operands, operands, strict=True))
-    return fill(template, {"out": out} | holes | {name: attribute(value, name, dtype) for name, value in op.keywords(node).items()})
+    return fill(template, {"out": out} | holes | {name: attribute(value, name, written) for name, value in op.keywords(node).items()})
 
 
-def attribute(value: Any, name: str, dtype: Callable[[str], str]) -> str:
+class Written(NamedTuple):
+    """How a target writes dtypes, and what it calls the functions that bodies became."""
+
+    dtype: Callable[[str], str]
+    functions: Mapping[Subgraph, str]
+
+
+def attribute(value: Any, name: str, written: Written) -> str:
     """The source of an attribute's value."""
     if name == "dtype":
-        return dtype(value)
+        return written.dtype(value)
+    if isinstance(value, Subgraph):
+        return written.functions[value]
+    if isinstance(value, TensorType):
+        shape = "".join(f"{size}, " for size in value.shape)
+        return f"(({shape}), {written.dtype(value.dtype)})"
     if isinstance(value, tuple):
         items = cast("tuple[Any, ...]", value)
-        return "(" + "".join(f"{attribute(item, '', dtype)}, " for item in items).rstrip(" " if len(items) == 1 else ", ") + ")"
+        return "(" + "".join(f"{attribute(item, '', written)}, " for item in items).rstrip(" " if len(items) == 1 else ", ") + ")"
     if isinstance(value, str | bool | int | None):
         return repr(value)
     if isinstance(value, float):
@@ -75,7 +93,7 @@ def imports(ops: Sequence[Op]) -> str:
 def helpers(ops: Sequence[Op], target: str = "numpy") -> str:
     """The functions that these ops need beside the source."""
     wanted = [op.helper if target == "numpy" else op.jax_helper for op in ops]
-    texts = dict.fromkeys(text.strip("\n") for text in wanted if text)
+    texts = dict.fromkeys(function for text in wanted if text for function in text.strip("\n").split("\n\n\n"))
     return "".join(f"{text}\n\n\n" for text in texts)
 
 

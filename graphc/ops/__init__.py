@@ -9,7 +9,6 @@ from graphc.ops import (
     bits,
     complex,
     contraction,
-    control,
     convolution,
     creation,
     index,
@@ -31,7 +30,6 @@ from graphc.ops.accumulation import *  # noqa: F403
 from graphc.ops.bits import *  # noqa: F403
 from graphc.ops.complex import *  # noqa: F403
 from graphc.ops.contraction import *  # noqa: F403
-from graphc.ops.control import *  # noqa: F403
 from graphc.ops.convolution import *  # noqa: F403
 from graphc.ops.creation import *  # noqa: F403
 from graphc.ops.index import *  # noqa: F403
@@ -55,7 +53,6 @@ __all__ = [
     *bits.__all__,
     *complex.__all__,
     *contraction.__all__,
-    *control.__all__,
     *convolution.__all__,
     *creation.__all__,
     *index.__all__,

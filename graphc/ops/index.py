@@ -1,22 +1,30 @@
-"""Reading elements by place: basic slices, and integer indices along an axis."""
+"""Reading elements by place: slices, integer indices along axes, and what NumPy makes of both between brackets.
+
+Negative indices count from the end. One that is out of bounds raises IndexError on NumPy; on JAX reading there gives NaN for floats
+(the smallest number for signed integers, the largest for unsigned ones), and what is added there is dropped.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias, cast
 
 import numpy as np
 
-from graphc.core import Tensor, TensorType, case, constant, dtypes, op, sizes
+from graphc.core import Tensor, TensorType, as_tensor, case, constant, describe, dtypes, op, sizes
 from graphc.core.attributes import Axis, DTypeName, Target
-from graphc.core.errors import ArgumentError, BoundsError, DTypeError
+from graphc.core.errors import ArgumentError, BoundsError, DTypeError, GraphcError, ShapeError
+from graphc.core.expr import METHODS, Constant
 from graphc.core.sizes import Dim, Shape
 from graphc.ops import pointwise as p
-from graphc.ops.shape import expand_dims
+from graphc.ops.reduce import sum_to
+from graphc.ops.shape import broadcast_to, expand_dims, reshape, stack, transpose
 
 __all__ = [
     "one_hot",
     "take",
+    "take_along_axis",
 ]
 
 
@@ -34,6 +42,7 @@ class Span:
 
 
 Item: TypeAlias = Span | int | None
+EVERYTHING = Span(None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +61,18 @@ def _index(value: Any, types: tuple[TensorType, ...]) -> Index:
         return value
     items: list[Any] = list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else [value]
     used = sum(item is not None and item is not Ellipsis for item in items)
-    ndim = types[0].ndim
+    shape = iter(types[0].shape)
+    return Index(tuple([None if item is None else _item(item, next(shape)) for item in _with_gap(items, used, types[0].ndim)]))
+
+
+def _with_gap(items: list[Any], used: int, ndim: int) -> list[Any]:
+    """The items with slices in the place of ``...``, or behind the last, for the axes that are not used."""
     if used > ndim:
         raise ArgumentError(f"{used} indices for {ndim} axes", fits=f"at most {ndim}")
     if sum(item is Ellipsis for item in items) > 1:
         raise ArgumentError("'...' occurs twice in the index", fits="one '...'")
     gap = next((i for i, item in enumerate(items) if item is Ellipsis), len(items))
-    items[gap : gap + 1] = [slice(None)] * (ndim - used)
-    shape = iter(types[0].shape)
-    return Index(tuple([None if item is None else _item(item, next(shape)) for item in items]))
+    return [*items[:gap], *[slice(None)] * (ndim - used), *items[gap + 1 :]]
 
 
 def _item(item: Any, size: Dim) -> Span | int:
@@ -71,8 +83,12 @@ def _item(item: Any, size: Dim) -> Span | int:
         return span
     place = _whole(item)
     if isinstance(size, int) and not -size <= place < size:
-        raise BoundsError(f"index {place} is out of bounds", fits=f"{-size} to {size - 1}" if size else "no index: the axis is empty")
+        raise BoundsError(f"index {place} is out of bounds", fits=_bounds(size))
     return place
+
+
+def _bounds(size: int) -> str:
+    return f"{-size} to {size - 1}" if size else "no index: the axis is empty"
 
 
 def _span(item: Any) -> Span:
@@ -81,7 +97,7 @@ def _span(item: Any) -> Span:
 
 def _whole(part: Any) -> int:
     if isinstance(part, bool | np.bool_) or not hasattr(part, "__index__"):
-        raise ArgumentError(f"{part!r} cannot index an axis", fits="a whole number, a slice, None, '...'; gc.take for a tensor of indices")
+        raise ArgumentError(f"{part!r} cannot index an axis", fits="a whole number, a slice, None, '...', or integer indices")
     return part.__index__()
 
 
@@ -124,6 +140,11 @@ def _(g: Tensor, y: Tensor, x: Tensor, index: Index) -> tuple[Tensor]:
     return (place(g, shape=x.shape, index=index),)
 
 
+@getitem.vmap
+def _(mapped: tuple[bool, ...], x: Tensor, index: Index) -> Tensor:
+    return getitem(x, index=Index((EVERYTHING, *index.items)))
+
+
 def _given(value: Any, types: tuple[TensorType, ...]) -> Index:
     return value if isinstance(value, Index) else Index(tuple([_span(i) if isinstance(i, slice) else i for i in value]))
 
@@ -152,15 +173,32 @@ def _(g: Tensor, y: Tensor, x: Tensor, shape: Shape, index: Index) -> tuple[Tens
     return (getitem(g, index=index),)
 
 
-def _require_integers(indices: TensorType) -> None:
-    if not dtypes.is_integer(indices.dtype):
-        raise DTypeError(f"{indices.dtype} values cannot be indices", fits="an integer dtype; gc.cast(indices, 'int32')")
+@place.vmap
+def _(mapped: tuple[bool, ...], x: Tensor, shape: Shape, index: Index) -> Tensor:
+    return place(x, shape=(x.shape[0], *shape), index=Index((EVERYTHING, *index.items)))
+
+
+# ---------------------------------------------------------------- indices along one axis
+def index_dtype(dtype: str) -> str:
+    """The dtype that indices are brought to: JAX adds the size of the axis to negative ones in their own dtype, which has to hold it."""
+    if not dtypes.is_integer(dtype):
+        raise DTypeError(f"{dtype} values cannot be indices", fits="an integer dtype; gc.cast(indices, 'int32')")
+    return "int32" if dtypes.itemsize(dtype) < 4 else dtype if dtype in dtypes.SIGNED else "int64"
+
+
+_INDICES: dict[str, Any] = {"promote": ("indices",), "compute": index_dtype, "raises": True}
+
+
+@op("xp.arange($length)", flops=0, text="0..$length", tex=r"0..$length", cases=(case(length=3), case(length=0)))
+def iota(*, length: Dim) -> TensorType:
+    """The indices of an axis: 0, 1, 2 ..., int64."""
+    return TensorType("int64", (length,))
 
 
 @op(
     "xp.take($x, $indices, axis=$axis)",
-    raises=True,
     linear=("x",),
+    **_INDICES,
     flops=0,
     cases=(
         case((4, 3), (2,), integers={"indices": 4}),
@@ -173,7 +211,6 @@ def take(x: TensorType, indices: TensorType, *, axis: Axis = 0) -> TensorType:
 
     An index out of bounds raises IndexError on NumPy; on JAX it gives NaN for floats (and the smallest or largest integer).
     """
-    _require_integers(indices)
     return x.with_shape(x.shape[:axis] + indices.shape + x.shape[axis + 1 :])
 
 
@@ -182,8 +219,54 @@ def _(g: Tensor, y: Tensor, x: Tensor, indices: Tensor, axis: int) -> tuple[Tens
     return add_at(g, indices, axis=axis, length=x.shape[axis]), None
 
 
+@take.vmap
+def _(mapped: tuple[bool, ...], x: Tensor, indices: Tensor, axis: int) -> Tensor:
+    if not mapped[1]:
+        return take(x, indices, axis=axis + 1)
+    if not mapped[0]:
+        return to_front(take(x, indices, axis=axis), axis)
+    found = take(rows_of(x, axis + 1), rows_at(indices, x.shape[axis + 1]), axis=0)
+    return transpose(found, axes=moved_axes(found.ndim, range(1, indices.ndim), axis + 1))
+
+
+def to_front(x: Tensor, axis: int) -> Tensor:
+    """One axis made the first."""
+    return transpose(x, axes=(axis, *(i for i in range(x.ndim) if i != axis)))
+
+
+def rows_of(x: Tensor, axis: int) -> Tensor:
+    """An axis, and the first one, as one first axis: the rows of all members of a stack."""
+    x = transpose(x, axes=(0, axis, *(i for i in range(1, x.ndim) if i != axis)))
+    return reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
+
+
+def rows_at(indices: Tensor, size: Dim) -> Tensor:
+    """Where the rows that a stack of indices names are among those of all members."""
+    member = reshape(iota(length=indices.shape[0]), (indices.shape[0],) + (1,) * (indices.ndim - 1))
+    return flat_index([member, indices], shape=(indices.shape[0], size), axes=(0, 1))
+
+
+def moved_axes(ndim: int, moved: Sequence[int], place: int) -> tuple[int, ...]:
+    """The permutation that brings these axes, which lie together, to a place among the others."""
+    rest = [i for i in range(ndim) if i not in moved]
+    return (*rest[:place], *moved, *rest[place:])
+
+
 def _scattered(x: TensorType, indices: TensorType, axis: int, length: Dim) -> Shape:
     return (*x.shape[:axis], length, *x.shape[axis + indices.ndim :])
+
+
+SPOTS = '''
+def spots(shape, indices, axis):
+    """Where the items at these indices of an axis lie in row-major order. Functions of one axis alone are fast in ufunc.at."""
+    size, inner = shape[axis], int(np.prod(shape[axis + 1:]))
+    if np.any((indices < -size) | (indices >= size)):
+        bad = indices[(indices < -size) | (indices >= size)].flat[0]
+        raise IndexError(f"index {bad} is out of bounds for axis {axis} with size {size}")
+    outer = np.arange(int(np.prod(shape[:axis]))).reshape(-1, 1, 1) * size
+    rows = outer + np.where(indices < 0, indices + size, indices).reshape(1, -1, 1)
+    return (rows * inner + np.arange(inner)).reshape(-1)
+'''
 
 
 @op(
@@ -191,15 +274,18 @@ def _scattered(x: TensorType, indices: TensorType, axis: int, length: Dim) -> Sh
     jax=lambda axis, length: (
         f"xp.zeros($x.shape[:{axis}] + ({length},) + $x.shape[{axis} + $indices.ndim:], $x.dtype).at[{':, ' * axis}$indices].add($x)"
     ),
-    helper='''
+    helper=SPOTS
+    + '''
+
 def add_at(x, indices, axis, length):
-    """The items of x added up where ``indices`` says, in zeros with ``length`` items along ``axis``."""
-    y = np.zeros(x.shape[:axis] + (length,) + x.shape[axis + np.ndim(indices):], x.dtype)
-    np.add.at(y, (slice(None),) * axis + (indices,), x)
+    """The items of x added up where the indices say, in zeros with ``length`` items along the axis."""
+    indices = np.asarray(indices)
+    y = np.zeros(x.shape[:axis] + (length,) + x.shape[axis + indices.ndim:], x.dtype)
+    np.add.at(y.reshape(-1), spots(y.shape, indices, axis), x.reshape(-1))
     return y
 ''',
-    raises=True,
     linear=("x",),
+    **_INDICES,
     cases=(
         case((2, 3), (2,), integers={"indices": 4}, axis=0, length=4),
         case((2, 2, 2), (2, 2), integers={"indices": 3}, axis=1, length=3),
@@ -210,7 +296,8 @@ def add_at(x: TensorType, indices: TensorType, *, axis: int, length: Dim) -> Ten
 
     ``axis`` is an axis of the result, counted from the front.
     """
-    _require_integers(indices)
+    if x.shape[axis : axis + indices.ndim] != indices.shape:
+        raise ShapeError(f"{x} has no items at indices of shape {indices.shape} from axis {axis} on", fits="an item for each index")
     return x.with_shape(_scattered(x, indices, axis, length))
 
 
@@ -219,16 +306,126 @@ def _(g: Tensor, y: Tensor, x: Tensor, indices: Tensor, axis: int, length: Dim) 
     return take(g, indices, axis=axis), None
 
 
+@add_at.vmap
+def _(mapped: tuple[bool, ...], x: Tensor, indices: Tensor, axis: int, length: Dim) -> Tensor:
+    if not mapped[1]:
+        return add_at(x, indices, axis=axis + 1, length=length)
+    if not mapped[0]:
+        x = broadcast_to(x, shape=(indices.shape[0], *x.shape))
+    items = transpose(x, axes=moved_axes(x.ndim, range(axis + 1, axis + indices.ndim), 1))
+    total = add_at(items, rows_at(indices, length), axis=0, length=length * indices.shape[0])
+    return members_of(total, indices.shape[0], axis + 1)
+
+
+def members_of(rows: Tensor, count: Dim, axis: int) -> Tensor:
+    """The inverse of :func:`rows_of`."""
+    length = sizes.divide(rows.shape[0], count)
+    assert length is not None
+    found = reshape(rows, (count, length, *rows.shape[1:]))
+    return transpose(found, axes=moved_axes(found.ndim, [1], axis))
+
+
+# ---------------------------------------------------------------- an index for each element
+def _aligned(x: TensorType, indices: TensorType, axis: int) -> Shape:
+    """The shape of both with one item on ``axis``."""
+    if indices.ndim != x.ndim:
+        raise ShapeError(f"indices of {indices.ndim} axes for {x.ndim}", fits="as many axes as x has")
+    return sizes.broadcast([x.shape[:axis] + (1,) + x.shape[axis + 1 :], indices.shape[:axis] + (1,) + indices.shape[axis + 1 :]])
+
+
+@op(
+    "xp.take_along_axis($x, $indices, axis=$axis)",
+    linear=("x",),
+    **_INDICES,
+    flops=0,
+    cases=(
+        case((3, 4), (3, 2), integers={"indices": 4}),
+        case((3, 2), (5, 2), integers={"indices": 3}, axis=0),
+        case((2, 1, 3), (1, 4, 2), integers={"indices": 3}, axis=-1),
+        case((2, 3), (2, 0), integers={"indices": 3}),
+    ),
+)
+def take_along_axis(x: TensorType, indices: TensorType, *, axis: Axis = -1) -> TensorType:
+    """The elements that the indices name along one axis, ``x[i, indices[i, j]]``; the other axes broadcast.
+
+    An index out of bounds raises IndexError on NumPy; on JAX it gives what ``take`` gives.
+    """
+    shape = _aligned(x, indices, axis)
+    return x.with_shape((*shape[:axis], indices.shape[axis], *shape[axis + 1 :]))
+
+
+@take_along_axis.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, indices: Tensor, axis: int) -> tuple[Tensor | None, ...]:
+    total = add_along_axis(g, broadcast_to(indices, shape=y.shape), axis=axis, length=x.shape[axis])
+    return sum_to(total, x.shape), None
+
+
+@take_along_axis.vmap
+def _(mapped: tuple[bool, ...], x: Tensor, indices: Tensor, axis: int) -> Tensor:
+    x, indices = [t if own else expand_dims(t, axis=0) for own, t in zip(mapped, (x, indices), strict=True)]
+    return take_along_axis(x, indices, axis=axis + 1)
+
+
+@op(
+    "add_along_axis($x, $indices, $axis, $length)",
+    jax="add_along_axis($x, $indices, $axis, $length)",
+    helper='''
+def add_along_axis(x, indices, axis, length):
+    """The elements of x added up along an axis of ``length`` where the indices say, in zeros."""
+    y = np.zeros(x.shape[:axis] + (length,) + x.shape[axis + 1:], x.dtype)
+    if np.any((indices < -length) | (indices >= length)):
+        bad = indices[(indices < -length) | (indices >= length)][0]
+        raise IndexError(f"index {bad} is out of bounds for axis {axis} with size {length}")
+    outer, inner = int(np.prod(x.shape[:axis])), int(np.prod(x.shape[axis + 1:]))
+    rows = np.where(indices < 0, indices + length, indices).reshape(outer, x.shape[axis], inner)
+    rows = rows + np.arange(outer).reshape(-1, 1, 1) * length
+    np.add.at(y.reshape(-1), (rows * inner + np.arange(inner)).reshape(-1), x.reshape(-1))
+    return y
+''',
+    jax_helper='''
+def add_along_axis(x, indices, axis, length):
+    """The elements of x added up along an axis of ``length`` where the indices say, in zeros."""
+    grid = [jax.lax.broadcasted_iota(indices.dtype, x.shape, i) for i in range(x.ndim)]
+    grid[axis] = indices
+    return jnp.zeros(x.shape[:axis] + (length,) + x.shape[axis + 1:], x.dtype).at[tuple(grid)].add(x)
+''',
+    linear=("x",),
+    **_INDICES,
+    cases=(
+        case((3, 2), (3, 2), integers={"indices": 4}, axis=1, length=4),
+        case((2, 2, 2), (2, 2, 2), integers={"indices": 3}, axis=0, length=3),
+    ),
+)
+def add_along_axis(x: TensorType, indices: TensorType, *, axis: Axis, length: Dim) -> TensorType:
+    """Elements added up at these indices along an axis of ``length``, zeros elsewhere: the adjoint of ``take_along_axis``."""
+    if indices.shape != x.shape:
+        raise ShapeError(f"indices of shape {indices.shape} for elements of {x.shape}", fits=f"shape {x.shape}")
+    return x.with_shape((*x.shape[:axis], length, *x.shape[axis + 1 :]))
+
+
+@add_along_axis.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, indices: Tensor, axis: int, length: Dim) -> tuple[Tensor | None, ...]:
+    return take_along_axis(g, indices, axis=axis), None
+
+
+@add_along_axis.vmap
+def _(mapped: tuple[bool, ...], x: Tensor, indices: Tensor, axis: int, length: Dim) -> Tensor:
+    count = (x if mapped[0] else indices).shape[0]
+    x, indices = [t if own else broadcast_to(t, shape=(count, *t.shape)) for own, t in zip(mapped, (x, indices), strict=True)]
+    return add_along_axis(x, indices, axis=axis + 1, length=length)
+
+
 @op(
     None,
     jax="jax.nn.one_hot($indices, $num_classes, dtype=$dtype)",
     flops=0,
     zero_gradient="an index carries no gradient",
+    promote=("indices",),
+    compute=index_dtype,
     cases=(case((3,), integers={"indices": 4}, num_classes=4), case((2, 2), integers={"indices": 3}, num_classes=3, dtype="float64")),
 )
 def one_hot(indices: TensorType, *, num_classes: int, dtype: DTypeName = "float32") -> TensorType:
     """A new last axis of ``num_classes``: 1 at the index and 0 elsewhere; nothing but zeros for an index out of range."""
-    _require_integers(indices)
     return TensorType(dtype, (*indices.shape, num_classes))
 
 
@@ -247,8 +444,8 @@ def pick(x, indices):
     rows = x.reshape(-1, x.shape[-1])
     return rows[np.arange(len(rows)), np.reshape(indices, -1)].reshape(np.shape(indices))
 ''',
-    raises=True,
     linear=("x",),
+    **_INDICES,
     flops=0,
     cases=(
         case((3, 4), (3,), integers={"indices": 4}),
@@ -258,7 +455,6 @@ def pick(x, indices):
 )
 def pick(x: TensorType, indices: TensorType) -> TensorType:
     """One element of the last axis for each index: ``x[i, j, indices[i, j]]``. Out of bounds as in ``take``."""
-    _require_integers(indices)
     if indices.shape != x.shape[:-1]:
         raise ArgumentError(
             f"indices of shape {indices.shape} do not name an element of each row of {x.shape}", fits=f"shape {x.shape[:-1]}"
@@ -273,3 +469,202 @@ def _(g: Tensor, y: Tensor, x: Tensor, indices: Tensor) -> tuple[Tensor | None, 
         raise ArgumentError("the gradient of pick needs a last axis of known size", fits="a whole number of classes")
     from_front = p.where(indices < 0, indices + last, indices)
     return expand_dims(g, axis=g.ndim) * one_hot(from_front, num_classes=last, dtype=x.dtype), None
+
+
+@pick.vmap
+def _(mapped: tuple[bool, ...], x: Tensor, indices: Tensor) -> Tensor:
+    count = (x if mapped[0] else indices).shape[0]
+    x, indices = [t if own else broadcast_to(t, shape=(count, *t.shape)) for own, t in zip(mapped, (x, indices), strict=True)]
+    return pick(x, indices)
+
+
+# ---------------------------------------------------------------- indices along several axes
+@op(
+    "flat_index(($indices,), $shape, $axes)",
+    helper='''
+def flat_index(indices, shape, axes):
+    """Where elements lie in row-major order, from an index for each axis. Raises IndexError as NumPy does."""
+    flat = 0
+    for index, size, axis in zip(indices, shape, axes):
+        index = np.asarray(index, np.int64)
+        outside = (index < -size) | (index >= size)
+        if np.any(outside):
+            raise IndexError(f"index {index[outside].flat[0]} is out of bounds for axis {axis} with size {size}")
+        flat = flat * size + np.where(index < 0, index + size, index)
+    return flat
+''',
+    jax_helper='''
+def flat_index(indices, shape, axes):
+    """Where elements lie in row-major order, from an index for each axis; behind the last one if an index is out of bounds."""
+    flat, total, inside = 0, 1, True
+    for index, size in zip(indices, shape):
+        index = index.astype(jnp.int64)
+        inside = inside & (index >= -size) & (index < size)
+        flat, total = flat * size + jnp.where(index < 0, index + size, index), total * size
+    return jnp.where(inside, flat, total)
+''',
+    **_INDICES,
+    zero_gradient="an index carries no gradient",
+    cases=(
+        case((2, 3), (3,), integers={"indices0": 4, "indices1": 3}, shape=(4, 3), axes=(0, 1)),
+        case((), integers={"indices0": 4}, shape=(4,), axes=(2,)),
+    ),
+)
+def flat_index(*indices: TensorType, shape: Target, axes: tuple[int, ...]) -> TensorType:
+    """Where elements lie in row-major order, int64, from an index for each axis of ``shape``; the indices broadcast.
+
+    ``axes`` is what errors call the axes.
+    """
+    if len(indices) != len(shape):
+        raise ArgumentError(f"{len(indices)} indices for {len(shape)} axes", fits="an index for each")
+    return TensorType("int64", sizes.broadcast([index.shape for index in indices]))
+
+
+@flat_index.vmap
+def _(mapped: tuple[bool, ...], *indices: Tensor, shape: Shape, axes: tuple[int, ...]) -> Tensor:
+    rank = max([index.ndim - own for own, index in zip(mapped, indices, strict=True)])
+    level = [
+        reshape(index, (index.shape[0],) + (1,) * (rank + 1 - index.ndim) + index.shape[1:]) if own else index
+        for own, index in zip(mapped, indices, strict=True)
+    ]
+    return flat_index(level, shape=shape, axes=axes)
+
+
+# ---------------------------------------------------------------- what stands between brackets
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """An index with arrays in it, step by step: a basic index, an order of the axes, indices along one axis, and new axes.
+
+    The axes that have arrays lie together after the transposition, and ``merged`` makes one of them.
+    """
+
+    basic: Index
+    order: tuple[int, ...]
+    indices: Tensor
+    axis: int
+    count: int
+    new: tuple[int, ...]
+
+    def part(self, x: Tensor) -> Tensor:
+        """What the slices leave of ``x``, in the order in which it is read."""
+        part = x if {*self.basic.items} == {EVERYTHING} else getitem(x, index=self.basic)
+        return part if self.order == tuple(range(part.ndim)) else transpose(part, axes=self.order)
+
+    def merged(self, part: Tensor) -> Tensor:
+        """The part with one axis in the place of those that have arrays."""
+        if self.count == 1:
+            return part
+        end = self.axis + self.count
+        return reshape(part, (*part.shape[: self.axis], sizes.product(part.shape[self.axis : end]), *part.shape[end:]))
+
+    def read(self, x: Tensor) -> Tensor:
+        """``x[index]``."""
+        found = take(self.merged(self.part(x)), self.indices, axis=self.axis)
+        return expand_dims(found, axis=self.new) if self.new else found
+
+
+def read(x: Tensor, index: Any) -> Tensor:
+    """``x[index]`` with all that NumPy has: slices, numbers, ``...``, None, integer arrays that broadcast, and constant masks."""
+    chosen = selection(x, index)
+    return getitem(x, index=index) if chosen is None else chosen.read(x)
+
+
+METHODS["getitem"] = read
+
+
+def selection(x: Tensor, index: Any) -> Selection | None:
+    """The steps of ``x[index]``, or None if a basic index does it in one."""
+    given: list[Any] = list(cast("tuple[Any, ...]", index)) if isinstance(index, tuple) else [index]
+    if not any(_is_array(item) for item in given):
+        return None
+    try:
+        return _steps(x, _items(x, [_as_array(item) if _is_array(item) else item for item in given]))
+    except GraphcError as error:
+        if error.given:
+            raise
+        raise type(error)(f"x[...]: {error.asked}", given=[f"x: {describe(x)}"], fits=error.fits) from None
+
+
+def _is_array(item: Any) -> bool:
+    return isinstance(item, Tensor | list | tuple) or (isinstance(item, np.ndarray) and cast("Any", item).ndim > 0)
+
+
+def _as_array(item: Any) -> Tensor:
+    """An item that holds indices, or a mask, as a tensor."""
+    if isinstance(item, Tensor):
+        return item
+    if isinstance(item, list | tuple) and any(isinstance(part, Tensor) for part in cast("Sequence[Any]", item)):
+        return stack([p.cast(as_tensor(part), dtype="int64") for part in cast("Sequence[Any]", item)])
+    array = np.asarray(item)
+    return constant(array if array.size or array.dtype.kind != "f" else array.astype(np.int64))
+
+
+def _items(x: Tensor, given: list[Any]) -> list[Item | Tensor]:
+    """An entry for each axis, and None for each new one; a mask stands for the indices of what it lets through."""
+    used = sum([0 if item is None or item is Ellipsis else _axes_of_item(item) for item in given])
+    found: list[Item | Tensor] = []
+    axis = 0
+    for item in _with_gap(given, used, x.ndim):
+        entries = [None] if item is None else _entries(x, axis, item)
+        axis += 0 if item is None else len(entries)
+        found += entries
+    return found
+
+
+def _axes_of_item(item: Any) -> int:
+    return item.ndim if isinstance(item, Tensor) and item.dtype == "bool" else 1
+
+
+def _entries(x: Tensor, axis: int, item: Any) -> list[Item | Tensor]:
+    if not isinstance(item, Tensor):
+        return [_item(item, x.shape[axis])]
+    if item.dtype != "bool":
+        _refuse_outside(item, axis, x.shape[axis])
+        return [item]
+    if not isinstance(item, Constant):
+        raise DTypeError(
+            f"how many elements a mask lets through is not known before it has a value: {describe(item)}",
+            fits="a mask that is a constant; gc.where(mask, x, 0), which keeps the shape",
+        )
+    if not item.ndim or item.shape != x.shape[axis : axis + item.ndim]:
+        raise ShapeError(
+            f"a mask of shape {item.shape} from axis {axis} on of {x.type}", fits=f"shape {x.shape[axis:][: item.ndim or None]}"
+        )
+    return [constant(places) for places in np.nonzero(item.value)]
+
+
+def _refuse_outside(indices: Tensor, axis: int, size: Dim) -> None:
+    """Indices that are known are checked before they are used; NumPy checks the others in the call."""
+    if isinstance(indices, Constant) and isinstance(size, int) and dtypes.is_integer(indices.dtype):
+        outside = indices.value[(indices.value < -size) | (indices.value >= size)]
+        if outside.size:
+            raise BoundsError(f"index {outside.flat[0]} is out of bounds for axis {axis} with size {size}", fits=_bounds(size))
+
+
+def _steps(x: Tensor, items: list[Item | Tensor]) -> Selection:
+    places = [i for i, item in enumerate(items) if isinstance(item, Tensor | int)]
+    together = places[-1] - places[0] == len(places) - 1  # to NumPy a whole number is an array here, and None comes between
+    taken = [item for item in items if item is not None]
+    named = [(i, item) for i, item in enumerate(taken) if isinstance(item, Tensor)]
+    arrays = [item for _, item in named]
+    kept = [item for item in taken if not isinstance(item, int)]
+    axes = [i for i, item in enumerate(kept) if isinstance(item, Tensor)]
+    axis = axes[0] if together else 0
+    numbers = tuple([i for i, _ in named])
+    indices = arrays[0] if len(arrays) == 1 else flat_index(arrays, shape=tuple([x.shape[i] for i in numbers]), axes=numbers)
+    return Selection(
+        basic=Index(tuple([EVERYTHING if isinstance(item, Tensor) else item for item in taken])),
+        order=moved_axes(len(kept), axes, axis),
+        indices=indices,
+        axis=axis,
+        count=len(arrays),
+        new=_new_axes(items, places, together, indices.ndim),
+    )
+
+
+def _new_axes(items: list[Item | Tensor], places: list[int], together: bool, ndim: int) -> tuple[int, ...]:
+    """Where the result has axes that are new: those of the arrays stand where the first array stands, or in front."""
+    front = places[0] if together else 0
+    rest = [items[:front], [item for i, item in enumerate(items) if i >= front and i not in places]]
+    layout = [*rest[0], *[EVERYTHING] * ndim, *rest[1]]
+    return tuple([i for i, item in enumerate(layout) if item is None])

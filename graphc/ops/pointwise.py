@@ -11,28 +11,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
-from graphc.core import Op, Tensor, case, dtypes, register, sizes
+from graphc.core import Op, Tensor, as_tensor, case, dtypes, register, sizes
 from graphc.core.attributes import DTypeName
-from graphc.core.errors import DTypeError
+from graphc.core.errors import ArgumentError, DTypeError
 from graphc.core.expr import Constant
 from graphc.core.op import Partial, as_dtype
+from graphc.core.sizes import Dim
 from graphc.core.types import TensorType
 
 __all__ = [
     "abs",
     "acos",
+    "acosh",
     "add",
     "asin",
     "asinh",
     "atan",
+    "atan2",
+    "atanh",
     "cast",
     "cbrt",
     "ceil",
+    "celu",
     "clip",
     "cos",
     "cosh",
+    "deg2rad",
     "divide",
     "elu",
     "equal",
@@ -44,7 +50,9 @@ __all__ = [
     "greater",
     "greater_equal",
     "hard_sigmoid",
+    "hard_silu",
     "hypot",
+    "isclose",
     "isfinite",
     "isinf",
     "isnan",
@@ -53,6 +61,7 @@ __all__ = [
     "less_equal",
     "log",
     "log10",
+    "log1mexp",
     "log1p",
     "log2",
     "log_sigmoid",
@@ -60,23 +69,28 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
+    "logical_xor",
     "maximum",
     "minimum",
     "mish",
     "mod",
     "multiply",
+    "nan_to_num",
     "negative",
     "not_equal",
     "power",
+    "rad2deg",
     "reciprocal",
     "relu",
     "relu6",
     "round",
     "rsqrt",
+    "selu",
     "sigmoid",
     "sign",
     "silu",
     "sin",
+    "sinc",
     "sinh",
     "softplus",
     "softsign",
@@ -88,10 +102,12 @@ __all__ = [
     "tanh",
     "trunc",
     "where",
+    "xlog1py",
     "xlogy",
 ]
 
 LN2, LN10 = math.log(2), math.log(10)
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772848, 1.0507009873554804934
 
 
 def _out(emit: str) -> str | None:
@@ -348,11 +364,39 @@ xlogy = binary(
     "xp.where($a == 0, $a, $a * xp.log(xp.where($a == 0, 1, $b)))",
     jax="jax.scipy.special.xlogy($a, $b)",
     out=None,
-    d=(lambda y, a, b: log(b), lambda y, a, b: a / b),
+    d=(lambda y, a, b: log(b), lambda y, a, b: _ratio(a, b)),
     compute=dtypes.floating,
     domain=((-3.0, 3.0), (0.2, 3.0)),
     sympy="a * log(b)",
 )
+xlog1py = binary(
+    "xlog1py",
+    "``a * log1p(b)``, and 0 where ``a`` is 0.",
+    "xp.where($a == 0, $a, $a * xp.log1p(xp.where($a == 0, 1, $b)))",
+    jax="jax.scipy.special.xlog1py($a, $b)",
+    out=None,
+    d=(lambda y, a, b: log1p(b), lambda y, a, b: _ratio(a, 1 + b)),
+    compute=dtypes.floating,
+    domain=((-3.0, 3.0), (-0.8, 3.0)),
+    sympy="a * log(1 + b)",
+)
+log1mexp = unary(
+    "log1mexp",
+    "``log(1 - exp(-x))`` of positive ``x`` without cancellation (Mächler, 2012), as JAX has it; PyTensor and Stan take ``-x``.",
+    None,
+    d=lambda y, x: where(x >= 0, exp(-x) / -expm1(-x), math.nan),
+    domain=((0.1, 4.0),),
+    sympy="log(1 - exp(-x))",
+    tex=r"\log(1 - e^{-$x})",
+    text="log(1 - exp(-$x))",
+    flops=5,
+)
+log1mexp.decompose(lambda x: where(x < LN2, log(-expm1(-x)), log1p(-exp(-x))))
+
+
+def _ratio(a: Tensor, b: Tensor) -> Tensor:
+    """``a / b``, but 0 where both are: ``a log(b)`` is 0 along the whole line ``a = 0``."""
+    return where(logical_and(equal(a, 0), equal(b, 0)), 0, a / b)
 
 
 def _leg(y: Tensor, x: Tensor) -> Tensor:
@@ -376,6 +420,112 @@ atan = unary("atan", "Inverse tangent.", "xp.arctan($x)", d=lambda y, x: recipro
 sinh = unary("sinh", "Hyperbolic sine.", d=lambda y, x: cosh(x), tex=r"\sinh($x)", sympy="sinh(x)")
 cosh = unary("cosh", "Hyperbolic cosine.", d=lambda y, x: sinh(x), tex=r"\cosh($x)", sympy="cosh(x)")
 asinh = unary("asinh", "Inverse hyperbolic sine.", "xp.arcsinh($x)", d=lambda y, x: reciprocal(hypot(x, 1)), sympy="asinh(x)")
+acosh = unary(
+    "acosh",
+    "Inverse hyperbolic cosine.",
+    "xp.arccosh($x)",
+    d=lambda y, x: rsqrt(x - 1) * rsqrt(x + 1),
+    domain=((1.2, 4.0),),
+    sympy="acosh(x)",
+)
+atanh = unary(
+    "atanh",
+    "Inverse hyperbolic tangent.",
+    "xp.arctanh($x)",
+    d=lambda y, x: reciprocal((1 - x) * (1 + x)),
+    domain=((-0.9, 0.9),),
+    sympy="atanh(x)",
+)
+atan2 = binary(
+    "atan2",
+    "Angle of the point ``(b, a)``, in the quadrant where it lies; its gradient at the origin is 0.",
+    "xp.arctan2($a, $b)",
+    compute=dtypes.floating,
+    d=(lambda y, a, b: _turn(b, a), lambda y, a, b: -_turn(a, b)),
+    domain=((-3.0, 3.0), (0.3, 3.0)),
+    kinks=lambda a, b: logical_and(equal(a, 0), equal(b, 0)),
+    kink_note="0 at the origin",
+    sympy="atan2(a, b)",
+)
+deg2rad = unary(
+    "deg2rad",
+    "Degrees as radians.",
+    d=lambda y, x: as_like(math.pi / 180, x),
+    linear=("x",),
+    sympy="x * pi / 180",
+    tex=r"$x^\circ",
+    binds=1,
+)
+rad2deg = unary("rad2deg", "Radians as degrees.", d=lambda y, x: as_like(180 / math.pi, x), linear=("x",), sympy="x * 180 / pi")
+
+
+def _turn(own: Tensor, other: Tensor) -> Tensor:
+    """``own / (own**2 + other**2)`` without overflow, and 0 at the origin."""
+    r = hypot(own, other)
+    return _leg(r, own) / where(equal(r, 0), 1, r)
+
+
+_SINC_TERMS = 14
+
+
+def _sinc_flops(node: Tensor) -> Dim:
+    return node.size * (4 * (_SINC_TERMS + node.attributes["order"]))
+
+
+def _sinc_type(x: TensorType, *, order: int = 0) -> TensorType:
+    """The derivative of this order of ``sinc``."""
+    return x
+
+
+sinc = unary(
+    "sinc",
+    "``sin(pi * x) / (pi * x)``, and 1 at 0.",
+    None,
+    jax="xp.sinc($x)",
+    d=lambda y, x: sinc_derivative(x, order=1),
+    compute=dtypes.averaging,
+    sympy="sin(pi * x) / (pi * x)",
+    flops=4,
+)
+sinc_derivative = register(
+    "sinc_derivative",
+    _sinc_type,
+    pointwise=True,
+    promote=("x",),
+    compute=dtypes.averaging,
+    group="pointwise",
+    domain=((-3.0, 3.0),),
+    flops=_sinc_flops,
+    partials=(lambda y, x, order: sinc_derivative(x, order=order + 1),),
+    cases=tuple([case((3,), order=order) for order in (1, 2, 3)]),
+)
+
+
+@sinc.decompose
+def _(x: Tensor) -> Tensor:
+    z = math.pi * x
+    return where(equal(x, 0), 1, sin(z) / z)
+
+
+@sinc_derivative.decompose
+def _(x: Tensor, order: int) -> Tensor:
+    """Leibniz's rule for ``x * sinc(x)`` gives one order from the one before, but cancels near 0, where Taylor's series does not."""
+    z = math.pi * x
+    waves = sin(z), cos(z), -sin(z), -cos(z)
+    far = sinc(x)
+    for n in range(1, order + 1):
+        far = (math.pi ** (n - 1) * waves[n % 4] - n * far) / x
+    return where(abs(x) < (1 + order) / 4, _sinc_series(x, order), far)
+
+
+def _sinc_series(x: Tensor, order: int) -> Tensor:
+    """The derivative of this order of the sum of ``(-1)**k (pi x)**(2k) / (2k + 1)!``, by Horner's rule."""
+    first = (order + 1) // 2
+    total: Any = 0.0
+    for k in reversed(range(first, first + _SINC_TERMS)):
+        total = (-1) ** k * math.pi ** (2 * k) / ((2 * k + 1) * math.factorial(2 * k - order)) + square(x) * total
+    return x * total if order % 2 else total
+
 
 # ---------------------------------------------------------------- activations
 tanh = unary("tanh", "Hyperbolic tangent.", d=lambda y, x: _sech2(x), tex=r"\tanh($x)", sympy="tanh(x)")
@@ -444,6 +594,28 @@ hard_sigmoid = unary(
     sympy="Min(Max(x + 3, 0), 6) / 6",
     ulps=8,
 )
+hard_silu = unary(
+    "hard_silu",
+    "``x * hard_sigmoid(x)``, also called hard swish (Howard et al., 2019).",
+    None,
+    d=lambda y, x: where(less(abs(x), 3), (2 * x + 3) / 6, one_where(x >= 3, x)),
+    domain=((-2.9, 2.9),),
+    flops=5,
+    kinks=lambda x: equal(abs(x), 3),
+    kink_note="0 at -3 and 1 at 3",
+    sympy="x * Min(Max(x + 3, 0), 6) / 6",
+    ulps=8,
+)
+selu = unary(
+    "selu",
+    "``1.0507 * elu(x, alpha=1.6733)``, which keeps mean 0 and variance 1 (Klambauer et al., 2017).",
+    None,
+    d=lambda y, x: where(x > 0, SELU_SCALE, SELU_SCALE * SELU_ALPHA * exp(minimum(x, 0))),
+    kinks=lambda x: equal(x, 0),
+    kink_note="1.0507 * 1.6733, the slope on the left, at 0",
+    sympy=f"Piecewise(({SELU_SCALE} * x, x > 0), ({SELU_SCALE} * {SELU_ALPHA} * (exp(x) - 1), True))",
+    flops=5,
+)
 
 
 def _sech2(x: Tensor) -> Tensor:
@@ -463,6 +635,8 @@ silu.decompose(lambda x: x * sigmoid(x))
 mish.decompose(lambda x: x * tanh(softplus(x)))
 softsign.decompose(lambda x: x / (1 + abs(x)))
 hard_sigmoid.decompose(lambda x: relu6(x + 3) / 6)
+hard_silu.decompose(lambda x: x * hard_sigmoid(x))
+selu.decompose(lambda x: SELU_SCALE * where(x > 0, x, SELU_ALPHA * expm1(minimum(x, 0))))
 
 
 def _elu_type(x: TensorType, *, alpha: float = 1.0) -> TensorType:
@@ -472,6 +646,13 @@ def _elu_type(x: TensorType, *, alpha: float = 1.0) -> TensorType:
 
 def _leaky_type(x: TensorType, *, negative_slope: float = 0.2) -> TensorType:
     """``x`` where positive, else ``negative_slope * x``; the slope at 0 is ``negative_slope``."""
+    return x
+
+
+def _celu_type(x: TensorType, *, alpha: float = 1.0) -> TensorType:
+    """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)``: an elu whose slope has no step (Barron, 2017). ``alpha`` is positive."""
+    if not alpha > 0:
+        raise ArgumentError(f"alpha is {alpha}", fits="a positive number")
     return x
 
 
@@ -503,6 +684,20 @@ leaky_relu = register(
     kink_note="the negative slope at 0",
     sympy="Piecewise((x, x > 0), (negative_slope * x, True))",
 )
+celu = register(
+    "celu",
+    _celu_type,
+    pointwise=True,
+    promote=("x",),
+    compute=dtypes.floating,
+    group="pointwise",
+    domain=((-3.0, 3.0),),
+    flops=5,
+    partials=(lambda y, x, alpha: exp(minimum(x, 0) / alpha),),
+    sympy="Piecewise((x, x > 0), (alpha * (exp(x / alpha) - 1), True))",
+    cases=(case((2, 3), alpha=0.3),),
+)
+celu.decompose(lambda x, alpha: where(x > 0, x, alpha * expm1(minimum(x, 0) / alpha)))
 elu.decompose(lambda x, alpha: where(x > 0, x, alpha * expm1(minimum(x, 0))))
 leaky_relu.decompose(lambda x, negative_slope: where(x > 0, x, negative_slope * x))
 
@@ -552,6 +747,14 @@ logical_or = binary(
     laws=("commutative", "associative", "idempotent", ("unit", False)),
     **_logic,
 )
+logical_xor = binary(
+    "logical_xor",
+    "Whether one holds and the other does not.",
+    text="$a xor $b",
+    tex=r"$a \oplus $b",
+    laws=("commutative", "associative", ("unit", False)),
+    **_logic,
+)
 logical_not = unary(
     "logical_not",
     "Whether it does not hold.",
@@ -568,6 +771,14 @@ _test: dict[str, Any] = {"d": None, "returns": "bool", "compute": None, "zero_gr
 isnan = unary("isnan", "Whether it is NaN.", **_test)
 isinf = unary("isinf", "Whether it is inf or -inf.", **_test)
 isfinite = unary("isfinite", "Whether it is neither NaN nor infinite.", **_test)
+
+
+def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """Whether ``|a - b| <= atol + rtol * |b|``; an infinity is close to itself alone, and a NaN to a NaN where ``equal_nan``."""
+    a, b = as_tensor(a), as_tensor(b)
+    near = logical_and(less_equal(abs(subtract(a, b)), atol + rtol * abs(b)), isfinite(b))
+    close = logical_or(near, equal(a, b))
+    return logical_or(close, logical_and(isnan(a), isnan(b))) if equal_nan else close
 
 
 # ---------------------------------------------------------------- selection and conversion
@@ -627,6 +838,51 @@ clip = register(
         lambda y, x, low, high: one_where(x > high, y),
     ),
 )
+
+
+def _number_or_none(value: Any, types: tuple[TensorType, ...]) -> float | None:
+    return None if value is None else float(value)
+
+
+_Limit = Annotated[float | None, _number_or_none]
+
+
+def _nan_to_num_type(x: TensorType, *, nan: float = 0.0, posinf: _Limit = None, neginf: _Limit = None) -> TensorType:
+    """Numbers in place of NaN, inf and -inf; by default 0, the largest and the smallest of the dtype. Their gradient is 0."""
+    return x
+
+
+nan_to_num = register(
+    "nan_to_num",
+    _nan_to_num_type,
+    jax="xp.nan_to_num($x, nan=$nan, posinf=$posinf, neginf=$neginf)",
+    pointwise=True,
+    promote=("x",),
+    group="pointwise",
+    domain=((-3.0, 3.0),),
+    flops=3,
+    partials=(lambda y, x, nan, posinf, neginf: one_where(isfinite(x), x),),
+    laws=("idempotent",),
+    cases=(case((2, 3), nan=1.0, posinf=2.0, neginf=-2.0),),
+)
+
+
+@nan_to_num.decompose
+def _(x: Tensor, nan: float, posinf: float | None, neginf: float | None) -> Tensor:
+    """Not by NumPy's own, which takes bfloat16 for no float and leaves its NaN."""
+    if not dtypes.is_float(x.dtype):
+        return x
+    largest = _largest(x.dtype)
+    above = as_like(largest if posinf is None else posinf, x)
+    below = as_like(-largest if neginf is None else neginf, x)
+    return where(isnan(x), as_like(nan, x), where(equal(x, math.inf), above, where(equal(x, -math.inf), below, x)))
+
+
+def _largest(dtype: str) -> float:
+    import ml_dtypes  # knows the limits of bfloat16 too, and is imported late as everywhere
+
+    limits: Any = ml_dtypes.finfo(dtypes.numpy_dtype(dtype))
+    return float(limits.max)
 
 
 def _cast_type(x: TensorType, *, dtype: DTypeName) -> TensorType:

@@ -2,4 +2,547 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from graphc.core import Op, Tensor, TensorType, as_tensor, case, constant, dtypes, op, sizes
+from graphc.core.attributes import Target
+from graphc.core.errors import ArgumentError, ShapeError
+from graphc.core.sizes import Dim, Shape
+from graphc.ops.convolution import (
+    SPREAD,
+    Format,
+    Padding,
+    Pads,
+    an_axis,
+    as_before,
+    channels_last,
+    channels_last_type,
+    dilated,
+    each_axis,
+    explained,
+    pads,
+    window_count,
+)
+from graphc.ops.index import take
+from graphc.ops.pointwise import cast
+from graphc.ops.product import matmul
+from graphc.ops.reduce import max as _max
+from graphc.ops.reduce import mean
+from graphc.ops.shape import ones, reshape
+
+__all__ = [
+    "average_pool",
+    "fold",
+    "global_average_pool",
+    "global_max_pool",
+    "max_pool",
+    "resize",
+    "unfold",
+]
+
+Sizes = tuple[int, ...]
+"""A number for each spatial axis."""
+
+
+# ---------------------------------------------------------------- the ops
+def _places(x: TensorType, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> Shape:
+    """How many windows there are along each spatial axis."""
+    axes = zip(x.shape[1:-1], size, strides, padding, dilation, strict=True)
+    return tuple([window_count(n + low + high, dilated(k, d), s) for n, k, s, (low, high), d in axes])
+
+
+def _stacked(of: Op, x: Tensor, **attributes: Any) -> Tensor:
+    """The op on a stack of batches, as one batch of them all."""
+    count, batch, *rest = x.shape
+    y = of(reshape(x, (count * batch, *rest)), **attributes)
+    return reshape(y, (count, batch, *y.shape[1:]))
+
+
+def _taps(node: Tensor) -> Dim:
+    return node.size * sizes.product(node.attributes["size"])
+
+
+def _added(node: Tensor) -> Dim:
+    return node.inputs[0].size
+
+
+def _call(shape: Sizes, size: Any, strides: Any = 1, padding: Any = (0, 0), dilation: Any = 1, **others: Any) -> Any:
+    n = len(shape) - 2
+    attributes = {
+        "size": each_axis(size, n),
+        "strides": each_axis(strides, n),
+        "padding": padding if isinstance(padding[0], tuple) else (padding,) * n,
+        "dilation": each_axis(dilation, n),
+    }
+    return case(shape, **attributes, **others)
+
+
+_CASES = (
+    _call((2, 5, 2), 2),
+    _call((1, 6, 1), 3, strides=2, padding=(1, 1)),
+    _call((1, 5, 2), 2, dilation=3, padding=((1, 2),)),
+    _call((1, 3, 4, 2), (2, 3), strides=(1, 2), padding=((0, 1), (1, 0))),
+    _call((1, 2, 3, 2, 1), (2, 1, 2)),
+    _call((0, 4, 2), 2),
+    _call((1, 1, 1), 1),
+)
+
+
+@op(
+    "window_sum($x, $size, $strides, $padding, $input_dilation, $dilation)",
+    jax="jax.lax.reduce_window($x, xp.zeros((), $x.dtype), jax.lax.add, (1, *$size, 1), (1, *$strides, 1), "
+    "((0, 0), *$padding, (0, 0)), (1, *$input_dilation, 1), (1, *$dilation, 1))",
+    helper=SPREAD
+    + '''
+
+
+def window_sum(x, size, strides, padding, input_dilation, dilation):
+    """The sum of each window, one axis after the other."""
+    x = spread(x, padding, input_dilation)
+    for axis, (k, s, d) in enumerate(zip(size, strides, dilation), 1):
+        reach, lead = (x.shape[axis] - (k - 1) * d - 1) // s * s + 1, (slice(None),) * axis
+        y = x[(*lead, slice(0, reach, s))].copy()
+        for t in range(1, k):
+            y += x[(*lead, slice(t * d, t * d + reach, s))]
+        x = y
+    return x
+''',
+    linear=("x",),
+    promote=("x",),
+    compute=dtypes.numeric,
+    flops=_taps,
+    ulps=16,
+    cases=(
+        *[case(*c.shapes, **c.attributes, input_dilation=(1,) * len(c.attributes["size"])) for c in _CASES],
+        _call((1, 3, 2), 2, strides=2, padding=((-1, 2),), input_dilation=(3,)),
+    ),
+)
+def window_sum(x: TensorType, *, size: Sizes, strides: Sizes, padding: Pads, input_dilation: Sizes, dilation: Sizes) -> TensorType:
+    """The sum of each window of ``x`` (batch, *spatial, channels): a convolution by ones, channel by channel.
+
+    Like that, it is closed under its own adjoint.
+    """
+    widths = [dilated(n, rate) for n, rate in zip(x.shape[1:-1], input_dilation, strict=True)]
+    places = _places(x.with_shape((x.shape[0], *widths, x.shape[-1])), size, strides, padding, dilation)
+    return x.with_shape((x.shape[0], *places, x.shape[-1]))
+
+
+@window_sum.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, size: Sizes, strides: Sizes, padding: Pads, input_dilation: Sizes, dilation: Sizes) -> tuple[Tensor]:
+    back: list[tuple[Dim, Dim]] = []
+    for i, (low, _) in enumerate(padding):
+        width, span = dilated(x.shape[i + 1], input_dilation[i]), dilated(y.shape[i + 1], strides[i])
+        back.append((dilated(size[i], dilation[i]) - 1 - low, width - span + low))
+    attributes: dict[str, Any] = {"strides": input_dilation, "padding": tuple(back), "input_dilation": strides}
+    return (window_sum(g, size=size, dilation=dilation, **attributes),)
+
+
+@window_sum.vmap
+def _(
+    mapped: tuple[bool, ...],
+    x: Tensor,
+    size: Sizes,
+    strides: Sizes,
+    padding: Pads,
+    input_dilation: Sizes,
+    dilation: Sizes,
+) -> Tensor:
+    attributes: dict[str, Any] = {"strides": strides, "padding": padding, "input_dilation": input_dilation}
+    return _stacked(window_sum, x, size=size, dilation=dilation, **attributes)
+
+
+_WINDOWS = '''
+def windows(x, size, strides, padding, dilation, fill=0):
+    """A copy of each window: the places, then the taps, between batch and channels."""
+    n, x = len(size), spread(x, padding, (1,) * len(size), fill)
+    places = [(n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip(x.shape[1:-1], size, strides, dilation)]
+    first, *steps, last = x.strides
+    moves, reach = [n * s for n, s in zip(steps, strides)], [n * d for n, d in zip(steps, dilation)]
+    shape = (x.shape[0], *places, *size, x.shape[-1])
+    return np.lib.stride_tricks.as_strided(x, shape, (first, *moves, *reach, last), writeable=False).copy()
+'''
+_JAX_WINDOWS = '''
+def windows(x, size, strides, padding, dilation, fill=0):
+    """Each window: the places, then the taps, between batch and channels."""
+    n, x = len(size), jnp.pad(x, ((0, 0), *padding, (0, 0)), constant_values=fill)
+    for axis in range(n, 0, -1):
+        k, s, d = size[axis - 1], strides[axis - 1], dilation[axis - 1]
+        reach = (x.shape[axis] - (k - 1) * d - 1) // s * s + 1
+        x = jnp.stack([jax.lax.slice_in_dim(x, t * d, t * d + reach, s, axis) for t in range(k)], axis + 1)
+    return jnp.transpose(x, (0, *range(1, 2 * n, 2), *range(2, 2 * n + 1, 2), 2 * n + 1))
+'''
+
+
+@op(
+    "windows($x, $size, $strides, $padding, $dilation)",
+    helper=SPREAD + "\n\n" + _WINDOWS,
+    jax_helper=_JAX_WINDOWS,
+    linear=("x",),
+    flops=0,
+    cases=_CASES,
+)
+def windows(x: TensorType, *, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> TensorType:
+    """Each window of ``x`` (batch, *spatial, channels), with zeros as padding: (batch, *places, *size, channels)."""
+    return x.with_shape((x.shape[0], *_places(x, size, strides, padding, dilation), *size, x.shape[-1]))
+
+
+@windows.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> tuple[Tensor]:
+    return (overlap_add(g, space=x.shape[1:-1], strides=strides, padding=padding, dilation=dilation),)
+
+
+@windows.vmap
+def _(mapped: tuple[bool, ...], x: Tensor, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> Tensor:
+    return _stacked(windows, x, size=size, strides=strides, padding=padding, dilation=dilation)
+
+
+@op(
+    "overlap_add($x, $space, $strides, $padding, $dilation)",
+    helper='''
+def overlap_add(x, space, strides, padding, dilation):
+    """Windows added up where they came from, one axis after the other; what is in the padding is dropped."""
+    n = len(space)
+    for axis, (total, s, (low, _), d) in enumerate(zip(space, strides, padding, dilation), 1):
+        reach, lead = (x.shape[axis] - 1) * s + 1, (slice(None),) * axis
+        taps = np.moveaxis(x, n + 1, 0)
+        size = max(low + total, (len(taps) - 1) * d + reach)
+        y = np.zeros((*x.shape[:axis], size, *taps.shape[axis + 2:]), x.dtype)
+        for t, tap in enumerate(taps):
+            y[(*lead, slice(t * d, t * d + reach, s))] += tap
+        x = y[(*lead, slice(low, low + total))]
+    return x
+''',
+    jax_helper='''
+def overlap_add(x, space, strides, padding, dilation):
+    """Windows added up where they came from, one axis after the other; what is in the padding is dropped."""
+    n = len(space)
+    for axis, (total, s, (low, _), d) in enumerate(zip(space, strides, padding, dilation), 1):
+        reach, taps, y = (x.shape[axis] - 1) * s + 1, jnp.moveaxis(x, n + 1, 0), 0
+        for t in range(len(taps)):
+            edges = [(0, 0, 0)] * (taps.ndim - 1)
+            edges[axis] = (t * d - low, total - (t * d - low) - reach, s - 1)
+            y = y + jax.lax.pad(taps[t], jnp.zeros((), x.dtype), edges)
+        x = y
+    return x
+''',
+    linear=("x",),
+    promote=("x",),
+    compute=dtypes.numeric,
+    flops=_added,
+    ulps=16,
+    cases=(
+        case((2, 4, 2, 2), space=(5,), strides=(1,), padding=((0, 0),), dilation=(1,)),
+        case((1, 3, 3, 1), space=(6,), strides=(2,), padding=((1, 1),), dilation=(1,)),
+        case((1, 5, 2, 2), space=(5,), strides=(1,), padding=((1, 2),), dilation=(3,)),
+        case((1, 3, 2, 2, 3, 2), space=(3, 4), strides=(1, 2), padding=((0, 1), (1, 0)), dilation=(1, 1)),
+        case((0, 3, 2, 2), space=(4,), strides=(1,), padding=((0, 0),), dilation=(1,)),
+    ),
+)
+def overlap_add(x: TensorType, *, space: Target, strides: Sizes, padding: Pads, dilation: Sizes) -> TensorType:
+    """Windows (batch, *places, *size, channels) added up in a tensor (batch, *space, channels): the adjoint of ``windows``."""
+    n = len(space)
+    whole = x.with_shape((x.shape[0], *space, x.shape[-1]))
+    size = tuple([k for k in x.shape[n + 1 : -1] if isinstance(k, int)])  # places that are taken for taps may have names
+    if x.ndim != 2 * n + 2 or len(size) != n or _places(whole, size, strides, padding, dilation) != x.shape[1 : n + 1]:
+        raise ShapeError(f"{x} are not the windows of {whole}", fits="(batch, *places, *size, channels)")
+    return whole
+
+
+@overlap_add.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, space: Shape, strides: Sizes, padding: Pads, dilation: Sizes) -> tuple[Tensor]:
+    return (windows(g, size=x.shape[len(space) + 1 : -1], strides=strides, padding=padding, dilation=dilation),)
+
+
+@overlap_add.vmap
+def _(mapped: tuple[bool, ...], x: Tensor, space: Shape, strides: Sizes, padding: Pads, dilation: Sizes) -> Tensor:
+    return _stacked(overlap_add, x, space=space, strides=strides, padding=padding, dilation=dilation)
+
+
+@op(
+    "window_ties($x, $size, $strides, $padding, $dilation)",
+    helper=SPREAD
+    + "\n\n"
+    + _WINDOWS
+    + '''
+
+def window_ties(x, size, strides, padding, dilation):
+    """One over how many items share the largest of a window, at each of them, and 0 elsewhere and in the padding."""
+    rows, taps = windows(x, size, strides, padding, dilation, -np.inf), tuple(range(x.ndim - 1, 2 * x.ndim - 3))
+    inside = windows(np.ones((1, *x.shape[1:-1], 1), bool), size, strides, padding, dilation)
+    tie = (rows == rows.max(taps, keepdims=True)) & inside
+    return (tie / np.maximum(tie.sum(taps, keepdims=True), 1)).astype(x.dtype)
+''',
+    jax_helper=_JAX_WINDOWS
+    + '''
+
+def window_ties(x, size, strides, padding, dilation):
+    """One over how many items share the largest of a window, at each of them, and 0 elsewhere and in the padding. The largest
+    is taken from the very copies that it is compared with, and the first is known by its place, however XLA rounds x."""
+    n, rows = len(size), windows(x, size, strides, padding, dilation, -jnp.inf)
+    inside = windows(jnp.ones((1, *x.shape[1:-1], 1), bool), size, strides, padding, dilation)
+    shape, count = rows.shape, 1
+    for k in size:
+        count *= k
+    rows = rows.reshape(*shape[:n + 1], count, shape[-1])
+    inside = inside.reshape(1, *shape[1:n + 1], count, 1)
+    first = jnp.argmax(rows, -2, keepdims=True) == jnp.arange(count)[:, None]
+    tie = (((rows == jnp.max(rows, -2, keepdims=True)) | first) & inside).astype(jnp.promote_types(x.dtype, jnp.float32))
+    return (tie / jnp.maximum(jnp.sum(tie, -2, keepdims=True), 1)).astype(x.dtype).reshape(shape)
+''',
+    promote=("x",),
+    compute=dtypes.floating,
+    flops=3,
+    zero_gradient="a choice is flat between its jumps",
+    cases=_CASES,
+)
+def window_ties(x: TensorType, *, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> TensorType:
+    """One over how many items share the largest of a window, at each of them: (batch, *places, *size, channels)."""
+    return x.with_shape((x.shape[0], *_places(x, size, strides, padding, dilation), *size, x.shape[-1]))
+
+
+@window_ties.vmap
+def _(mapped: tuple[bool, ...], x: Tensor, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> Tensor:
+    return _stacked(window_ties, x, size=size, strides=strides, padding=padding, dilation=dilation)
+
+
+@op(
+    "window_max($x, $size, $strides, $padding, $dilation)",
+    helper=SPREAD
+    + '''
+
+
+def window_max(x, size, strides, padding, dilation):
+    """The largest of each window, one axis after the other."""
+    x = spread(x, padding, (1,) * len(size), np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf)
+    for axis, (k, s, d) in enumerate(zip(size, strides, dilation), 1):
+        reach, lead = (x.shape[axis] - (k - 1) * d - 1) // s * s + 1, (slice(None),) * axis
+        y = x[(*lead, slice(0, reach, s))].copy()
+        for t in range(1, k):
+            np.maximum(y, x[(*lead, slice(t * d, t * d + reach, s))], out=y)
+        x = y
+    return x
+''',
+    jax="window_max($x, $size, $strides, $padding, $dilation)",
+    jax_helper='''
+def window_max(x, size, strides, padding, dilation):
+    """The largest of each window."""
+    lowest = -jnp.inf if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.iinfo(x.dtype).min
+    edges = ((0, 0), *padding, (0, 0))
+    window = {"window_strides": (1, *strides, 1), "padding": edges, "window_dilation": (1, *dilation, 1)}
+    return jax.lax.reduce_window(x, jnp.array(lowest, x.dtype), jax.lax.max, (1, *size, 1), **window)
+''',
+    promote=("x",),
+    compute=dtypes.numeric,
+    flops=_taps,
+    kink_note="ties share the gradient evenly",
+    cases=_CASES,
+)
+def window_max(x: TensorType, *, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> TensorType:
+    """The largest item of each window of ``x`` (batch, *spatial, channels), with ``-inf`` as padding.
+
+    NaN if one is NaN. Items that tie share the gradient evenly.
+    """
+    return x.with_shape((x.shape[0], *_places(x, size, strides, padding, dilation), x.shape[-1]))
+
+
+@window_max.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> tuple[Tensor]:
+    share = window_ties(x, size=size, strides=strides, padding=padding, dilation=dilation)
+    batch, *places, channels = g.shape
+    spread = reshape(g, (batch, *places, *([1] * len(size)), channels)) * share
+    return (overlap_add(spread, space=x.shape[1:-1], strides=strides, padding=padding, dilation=dilation),)
+
+
+@window_max.vmap
+def _(mapped: tuple[bool, ...], x: Tensor, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> Tensor:
+    return _stacked(window_max, x, size=size, strides=strides, padding=padding, dilation=dilation)
+
+
+# ---------------------------------------------------------------- what users call
+def _asked(x: TensorType, size: Any, strides: Any, padding: Any, dilation_rate: Any, name: str) -> dict[str, Any]:
+    """The attributes of the ops for these arguments, tried on their type rule."""
+    n, space = x.ndim - 2, x.shape[1:-1]
+    size = an_axis(size, n, name)
+    strides = size if strides is None else an_axis(strides, n, "strides")
+    dilation = an_axis(dilation_rate, n, "dilation_rate")
+    reaches = [dilated(k, d) for k, d in zip(size, dilation, strict=True)]
+    around = pads(padding, space, reaches, strides)
+    attributes: dict[str, Any] = {"size": size, "strides": strides, "padding": around, "dilation": dilation}
+    _places(x, **attributes)
+    return attributes
+
+
+def max_pool(
+    inputs: Any,
+    pool_size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    padding: Padding = "valid",
+    data_format: Format = "channels_last",
+    dilation_rate: int | Sequence[int] = 1,
+) -> Tensor:
+    """The largest item of each window over one, two or three spatial axes; the windows are ``pool_size`` apart by default.
+
+    Padding is ``-inf``, so that it is never the largest. Items that tie share the gradient evenly. NaN if one is NaN.
+    """
+    inputs = as_tensor(inputs)
+    with explained("max_pool", inputs=inputs):
+        attributes = _asked(channels_last_type(inputs, data_format), pool_size, strides, padding, dilation_rate, "pool_size")
+    return as_before(window_max(channels_last(inputs, data_format), **attributes), data_format)
+
+
+def average_pool(
+    inputs: Any,
+    pool_size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    padding: Padding = "valid",
+    data_format: Format = "channels_last",
+    dilation_rate: int | Sequence[int] = 1,
+    count_padding: bool = False,
+) -> Tensor:
+    """The mean of each window over one, two or three spatial axes; the windows are ``pool_size`` apart by default.
+
+    A window that reaches over the border is divided by the items that it has, or by ``pool_size`` with ``count_padding``.
+    Integers are averaged as float64.
+    """
+    inputs = as_tensor(inputs)
+    with explained("average_pool", inputs=inputs):
+        attributes = _asked(channels_last_type(inputs, data_format), pool_size, strides, padding, dilation_rate, "pool_size")
+        dtype = dtypes.averaging(dtypes.numeric(inputs.dtype))
+    attributes["input_dilation"] = (1,) * (inputs.ndim - 2)
+    wide = dtype if dtypes.itemsize(dtype) > 2 else "float32"  # a sum may overflow what its mean does not
+    x = channels_last(inputs if inputs.dtype == wide else cast(inputs, dtype=wide), data_format)
+    total = window_sum(x, **attributes)
+    if count_padding or not any(n for pair in attributes["padding"] for n in pair):
+        mean = total / float(np.prod(attributes["size"]))
+    else:
+        mean = total / window_sum(ones((1, *x.shape[1:-1], 1), wide), **attributes)
+    return as_before(mean if wide == dtype else cast(mean, dtype=dtype), data_format)
+
+
+def _space(x: Tensor, data_format: str) -> tuple[int, ...]:
+    """The spatial axes."""
+    channels_last_type(x, data_format)
+    return tuple(range(1, x.ndim - 1) if data_format == "channels_last" else range(2, x.ndim))
+
+
+def global_average_pool(inputs: Any, data_format: Format = "channels_last", keepdims: bool = False) -> Tensor:
+    """The mean over all spatial axes: (batch, channels), or with axes of size 1 for them."""
+    inputs = as_tensor(inputs)
+    with explained("global_average_pool", inputs=inputs):
+        axes = _space(inputs, data_format)
+    return mean(inputs, axis=axes, keepdims=keepdims)
+
+
+def global_max_pool(inputs: Any, data_format: Format = "channels_last", keepdims: bool = False) -> Tensor:
+    """The largest over all spatial axes: (batch, channels), or with axes of size 1 for them."""
+    inputs = as_tensor(inputs)
+    with explained("global_max_pool", inputs=inputs):
+        axes = _space(inputs, data_format)
+    return _max(inputs, axis=axes, keepdims=keepdims)
+
+
+def unfold(
+    images: Any,
+    size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    dilation_rate: int | Sequence[int] = 1,
+    padding: Padding = "valid",
+    data_format: Format = "channels_last",
+) -> Tensor:
+    """The patches of ``images``, each as one row: (batch, *places, patch), in which the channels are innermost.
+
+    With ``data_format="channels_first"`` the patches take the place of the channels. They are ``size`` apart by default.
+    """
+    images = as_tensor(images)
+    with explained("unfold", images=images):
+        attributes = _asked(channels_last_type(images, data_format), size, strides, padding, dilation_rate, "size")
+    patches = windows(channels_last(images, data_format), **attributes)
+    n = images.ndim - 2
+    return as_before(reshape(patches, (*patches.shape[: n + 1], sizes.product(patches.shape[n + 1 :]))), data_format)
+
+
+def fold(
+    patches: Any,
+    image_size: Sequence[int],
+    size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    dilation_rate: int | Sequence[int] = 1,
+    padding: Padding = "valid",
+    data_format: Format = "channels_last",
+) -> Tensor:
+    """Patches added up where :func:`unfold` took them from, in images of ``image_size``: its adjoint."""
+    patches = as_tensor(patches)
+    with explained("fold", patches=patches):
+        rows = channels_last(patches, data_format) if channels_last_type(patches, data_format) else patches
+        n = patches.ndim - 2
+        space = sizes.canonical(image_size)
+        channels = sizes.divide(rows.shape[-1], int(np.prod(an_axis(size, n, "size"))))
+        if channels is None or len(space) != n:
+            raise ShapeError(
+                f"rows of {rows.shape[-1]} are not patches of size {size} of images of {image_size}",
+                fits="image_size and size for each spatial axis; rows of a patch's size times the channels",
+            )
+        attributes = _asked(rows.type.with_shape((rows.shape[0], *space, channels)), size, strides, padding, dilation_rate, "size")
+        each = reshape(rows, (*rows.shape[:-1], *attributes.pop("size"), channels))
+        overlap_add.rule(each.type, space=space, **attributes)
+    return as_before(overlap_add(each, space=space, **attributes), data_format)
+
+
+# ---------------------------------------------------------------- resizing
+def _linear(distance: Any) -> Any:
+    return np.maximum(1 - distance, 0)
+
+
+def _cubic(t: Any) -> Any:
+    """Keys, "Cubic convolution interpolation for digital image processing" (1981), with a = -1/2."""
+    near, far = (1.5 * t - 2.5) * t * t + 1, ((-0.5 * t + 2.5) * t - 4) * t + 2
+    return np.where(t <= 1, near, np.where(t < 2, far, 0))
+
+
+_KERNELS: dict[str, Callable[[Any], Any]] = {"bilinear": _linear, "bicubic": _cubic}
+
+
+def resize(
+    images: Any,
+    size: int | Sequence[int],
+    interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear",
+    data_format: Format = "channels_last",
+) -> Tensor:
+    """Images, or signals and volumes, with other spatial sizes: each item is interpolated at the place of its centre.
+
+    No low-pass filter is applied before items are left out. Linear in ``images``; integers are interpolated as float64, and stay
+    what they are for ``"nearest"``. The spatial sizes have to be numbers.
+    """
+    images = as_tensor(images)
+    with explained("resize", images=images):
+        axes = _space(images, data_format)
+        targets = an_axis(size, len(axes), "size")
+        if interpolation != "nearest" and interpolation not in _KERNELS:
+            raise ArgumentError(f"interpolation={interpolation!r}", fits=", ".join(["'nearest'", *map(repr, _KERNELS)]))
+        for axis in axes:
+            if not isinstance(images.shape[axis], int) or images.shape[axis] == 0:
+                raise ShapeError(f"axis {axis} has size {images.shape[axis]}", fits="a number of at least 1")
+    y = images
+    if interpolation != "nearest":
+        dtype = dtypes.averaging(images.dtype)
+        y = images if images.dtype == dtype else cast(images, dtype=dtype)
+    for axis, target in zip(axes, targets, strict=True):
+        y = _resized(y, axis, target, interpolation)
+    return y
+
+
+def _resized(x: Tensor, axis: int, target: int, interpolation: str) -> Tensor:
+    size = x.shape[axis]
+    assert isinstance(size, int)
+    if size == target:
+        return x
+    if interpolation == "nearest":
+        return take(x, constant((2 * np.arange(target) + 1) * size // (2 * target), "int64"), axis=axis)
+    centres = (np.arange(target) + 0.5) * (size / target) - 0.5
+    weights = _KERNELS[interpolation](np.abs(centres[:, None] - np.arange(size)))
+    weights = weights / weights.sum(axis=1, keepdims=True)
+    rows = reshape(x, (sizes.product(x.shape[:axis]), size, sizes.product(x.shape[axis + 1 :])))
+    return reshape(matmul(constant(weights, x.dtype), rows), (*x.shape[:axis], target, *x.shape[axis + 1 :]))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-from graphc.core import Tensor, TensorType, as_tensor, case, op, sizes
+from graphc.core import Tensor, TensorType, case, dtypes, op, sizes
 from graphc.core.errors import ShapeError
 from graphc.core.sizes import Dim
-from graphc.ops.pointwise import multiply
+from graphc.ops.complex import conj
 from graphc.ops.reduce import sum_to
 from graphc.ops.shape import expand_dims, reshape, transpose
 
 __all__ = [
-    "dot",
     "matmul",
 ]
 
@@ -58,7 +57,7 @@ def _(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     column = expand_dims(b, axis=1) if b.ndim == 1 else b
     stacked = sizes.broadcast([row.shape[:-2], column.shape[:-2]])
     g = reshape(g, (*stacked, row.shape[-2], column.shape[-1])) if 1 in (a.ndim, b.ndim) else g
-    da, db = matmul(g, swap(column)), matmul(swap(row), g)
+    da, db = matmul(g, adjoint(column)), matmul(adjoint(row), g)
     return _back(da, row, a), _back(db, column, b)
 
 
@@ -72,9 +71,23 @@ def swap(x: Tensor) -> Tensor:
     return transpose(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
-def dot(x: Any, y: Any) -> Tensor:
-    """NumPy's ``dot`` of up to two axes each: a product of matrices, an inner product, or a multiple."""
-    x, y = as_tensor(x), as_tensor(y)
-    if x.ndim > 2 or y.ndim > 2:
-        raise ShapeError(f"dot({x.type}, {y.type}): more than two axes", fits="matmul, which stacks matrices along leading axes")
-    return multiply(x, y) if 0 in (x.ndim, y.ndim) else matmul(x, y)
+def adjoint(x: Tensor) -> Tensor:
+    """The conjugate transpose of each matrix."""
+    return conj(swap(x)) if dtypes.is_complex(x.dtype) else swap(x)
+
+
+@matmul.vmap
+def _(mapped: Sequence[bool], a: Tensor, b: Tensor) -> Tensor:
+    """Vectors become matrices, and the stack is the first of the leading axes."""
+    row, column = a.ndim - mapped[0] == 1, b.ndim - mapped[1] == 1
+    a = expand_dims(a, axis=a.ndim - 1) if row else a
+    b = expand_dims(b, axis=b.ndim) if column else b
+    ndim = max(a.ndim - mapped[0], b.ndim - mapped[1]) + 1
+    y = matmul(_stacked(a, ndim) if mapped[0] else a, _stacked(b, ndim) if mapped[1] else b)
+    kept = [size for i, size in enumerate(y.shape) if not (row and i == y.ndim - 2) and not (column and i == y.ndim - 1)]
+    return reshape(y, tuple(kept)) if len(kept) < y.ndim else y
+
+
+def _stacked(x: Tensor, ndim: int) -> Tensor:
+    """The first axis in front of all axes of the others."""
+    return expand_dims(x, axis=tuple(range(1, 1 + ndim - x.ndim))) if x.ndim < ndim else x

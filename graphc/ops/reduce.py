@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from graphc.core import Tensor, TensorType, as_tensor, case, dtypes, op
-from graphc.core.attributes import Axes, Axis, DTypeName
-from graphc.core.errors import ShapeError
+import numpy as np
+
+from graphc.core import OPS, Op, Tensor, TensorType, as_tensor, case, constant, describe, dtypes, op
+from graphc.core.attributes import Axes, Axis, DTypeName, axes_of
+from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.sizes import Dim, Shape
 from graphc.ops import pointwise as p
-from graphc.ops.shape import broadcast_to, number, reshape
+from graphc.ops.accumulation import products_of_others
+from graphc.ops.shape import after, broadcast_to, moveaxis, number, reshape, stacked, transpose
 
 __all__ = [
     "all",
     "any",
     "argmax",
     "argmin",
+    "average",
+    "count_nonzero",
     "log_softmax",
     "logsumexp",
     "max",
     "mean",
+    "median",
     "min",
+    "norm",
+    "prod",
+    "ptp",
+    "quantile",
     "softmax",
+    "std",
     "sum",
     "var",
 ]
@@ -154,7 +166,7 @@ def ties(x, axis, largest, dtype):
         count *= x.shape[i]
     rows = jnp.transpose(x, order).reshape([x.shape[i] for i in rest] + [count])
     best, first = (jnp.max, jnp.argmax) if largest else (jnp.min, jnp.argmin)
-    tie = (rows == best(rows, -1, keepdims=True)) | (jnp.arange(count) == first(rows, -1)[..., None])
+    tie = (rows == best(rows, -1, keepdims=True)) | (jnp.arange(count) == first(rows, -1)[..., None]) | jnp.isnan(rows)
     tie = tie.astype(dtype)
     share = (tie / jnp.sum(tie, -1, keepdims=True)).reshape([x.shape[i] for i in order])
     return jnp.transpose(share, [order.index(i) for i in range(x.ndim)])
@@ -164,14 +176,23 @@ def ties(x, axis, largest, dtype):
     zero_gradient="a choice is flat between its jumps",
 )
 def ties(x: TensorType, y: TensorType, *, axis: Axes, largest: bool, dtype: DTypeName) -> TensorType:
-    """One over how many elements share the extremum ``y`` of ``x`` (with its axes kept), at each of them, and 0 elsewhere."""
+    """One over how many elements share the extremum ``y`` of ``x`` (with its axes kept), at each of them, and 0 elsewhere.
+
+    The extremum of axes with a NaN is NaN, and all NaNs share it.
+    """
     return x.with_dtype(dtype)
 
 
 @ties.decompose
 def _(x: Tensor, y: Tensor, axis: tuple[int, ...], largest: bool, dtype: str) -> Tensor:
-    shared = p.cast(p.equal(x, y), dtype=dtype)
+    shared = p.cast(p.logical_or(p.equal(x, y), p.isnan(x)), dtype=dtype)
     return shared / sum(shared, axis=axis, keepdims=True)
+
+
+@ties.vmap
+def _(mapped: tuple[bool, ...], x: Tensor, y: Tensor, axis: tuple[int, ...], largest: bool, dtype: str) -> Tensor:
+    x, y = stacked(mapped, (x, y))
+    return ties(x, y, axis=after(axis), largest=largest, dtype=dtype)
 
 
 def _extremum(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], largest: bool) -> tuple[Tensor]:
@@ -184,10 +205,10 @@ def _extremum(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], largest: b
     out="np.max($x, axis=$axis, keepdims=$keepdims, out=$out)",
     flops=_flops,
     cases=_CASES,
-    kink_note="ties share the gradient evenly",
+    kink_note="ties share the gradient evenly, and so do NaNs",
 )
 def max(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
-    """Largest element over axes; NaN if one is NaN. Elements that tie share the gradient evenly."""
+    """Largest element over axes; NaN if one is NaN. Elements that tie share the gradient evenly, as NaNs do."""
     _refuse_empty(x, axis)
     return _reduced(x, axis, keepdims)
 
@@ -202,10 +223,10 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) ->
     out="np.min($x, axis=$axis, keepdims=$keepdims, out=$out)",
     flops=_flops,
     cases=_CASES,
-    kink_note="ties share the gradient evenly",
+    kink_note="ties share the gradient evenly, and so do NaNs",
 )
 def min(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
-    """Smallest element over axes; NaN if one is NaN. Elements that tie share the gradient evenly."""
+    """Smallest element over axes; NaN if one is NaN. Elements that tie share the gradient evenly, as NaNs do."""
     _refuse_empty(x, axis)
     return _reduced(x, axis, keepdims)
 
@@ -257,12 +278,237 @@ def all(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorTy
     return _reduced(x, axis, keepdims)
 
 
-def var(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Mean square distance from the mean, over axes (population variance: divided by n)."""
+def count_nonzero(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """How many elements are not 0, over axes, in int64."""
+    return sum(p.not_equal(x, 0), axis=axis, keepdims=keepdims)
+
+
+def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Peak to peak: the distance from the smallest to the largest element over axes."""
+    return max(x, axis=axis, keepdims=keepdims) - min(x, axis=axis, keepdims=keepdims)
+
+
+def average(x: Any, axis: Any = None, weights: Any = None, keepdims: bool = False) -> Tensor:
+    """Mean over axes in which each element counts as much as its weight; weights have x's shape, or that of the one axis alone."""
     x = as_tensor(x)
-    return mean(p.square(x - mean(x, axis=axis, keepdims=True)), axis=axis, keepdims=keepdims)
+    if weights is None:
+        return mean(x, axis=axis, keepdims=keepdims)
+    weights = as_tensor(weights)
+    axes = axes_of(axis, x.ndim)
+    if weights.shape != x.shape and len(axes) == 1 and weights.shape == (x.shape[axes[0]],):
+        weights = reshape(weights, tuple([size if i in axes else 1 for i, size in enumerate(x.shape)]))
+    elif weights.shape != x.shape:
+        raise ShapeError(
+            "average: the weights have another shape", given=[f"x: {describe(x)}", f"weights: {describe(weights)}"], fits=str(x.shape)
+        )
+    return sum(x * weights, axis=axis, keepdims=keepdims) / sum(broadcast_to(weights, shape=x.shape), axis=axis, keepdims=keepdims)
 
 
+# ---------------------------------------------------------------- products
+@op(
+    "xp.prod($x, axis=$axis, keepdims=$keepdims)",
+    out="np.prod($x, axis=$axis, keepdims=$keepdims, out=$out)",
+    promote=("x",),
+    compute=dtypes.accumulator,
+    flops=_flops,
+    cases=(*_CASES, case((0, 3), axis=0)),
+    text="Π $x",
+    tex=r"\prod $x",
+    binds=2,
+    ulps=8,
+)
+def prod(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
+    """Product over axes; bool and integers are multiplied in 64 bits. The product of nothing is 1.
+
+    The gradient is the product of the others, never ``prod(x) / x``: exact where elements are 0, at every order.
+    """
+    return _reduced(x, axis, keepdims)
+
+
+@prod.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) -> tuple[Tensor]:
+    return (keep(g, x, axis) * _others(x, axis),)
+
+
+def _others(x: Tensor, axis: tuple[int, ...]) -> Tensor:
+    """At each element the product of the others over these axes, which are made one for it."""
+    if len(axis) == 1:
+        return products_of_others(x, axis[0])
+    order = (*_rest(x, axis), *axis)
+    rows = _rows(x, axis)
+    others = reshape(products_of_others(rows, rows.ndim - 1), tuple([x.shape[i] for i in order]))
+    return transpose(others, axes=tuple([order.index(i) for i in range(x.ndim)]))
+
+
+def _rest(x: Tensor, axis: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple([i for i in range(x.ndim) if i not in axis])
+
+
+def _rows(x: Tensor, axis: tuple[int, ...]) -> Tensor:
+    """These axes as one, behind the rest."""
+    rest = _rest(x, axis)
+    return reshape(transpose(x, axes=(*rest, *axis)), (*[x.shape[i] for i in rest], _count(x.type, axis)))
+
+
+# ---------------------------------------------------------------- spread
+def _divisor(x: Tensor, axis: tuple[int, ...], ddof: int, dtype: str) -> Tensor:
+    """The count less ``ddof``, and no less than 0, in a dtype that holds it."""
+    left = _count(x.type, axis) - ddof
+    dtype = _counted_in(dtype)
+    return p.maximum(number(left, dtype), 0)
+
+
+def _divided(total: Tensor, x: Tensor, axis: tuple[int, ...], ddof: int) -> Tensor:
+    quotient = p.cast(total, dtype=_counted_in(total.dtype)) / _divisor(x, axis, ddof, total.dtype)
+    return p.cast(quotient, dtype=total.dtype)
+
+
+_SPREAD: dict[str, Any] = {
+    "promote": ("x",),
+    "compute": dtypes.averaging,
+    "flops": _four_flops,
+    "cases": (*_CASES[:-1], case((4,), ddof=1), case((2, 3), axis=1, ddof=1), case((3, 1), axis=1)),
+    "ulps": 8,
+}
+
+
+@op(None, jax="xp.var($x, axis=$axis, keepdims=$keepdims, ddof=$ddof)", text="var($x)", **_SPREAD)
+def var(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False, ddof: int = 0) -> TensorType:
+    """Mean square distance from the mean over axes: the sum of squares divided by the count less ``ddof``."""
+    return _reduced(x, axis, keepdims)
+
+
+@var.decompose
+def _(x: Tensor, axis: tuple[int, ...], keepdims: bool, ddof: int) -> Tensor:
+    wide = p.cast(x, dtype=_counted_in(x.dtype)) if dtypes.itemsize(x.dtype) < 4 else x
+    squares = p.square(wide - mean(wide, axis=axis, keepdims=True))
+    found = _divided(sum(squares, axis=axis, keepdims=keepdims), x, axis, ddof)
+    return found if wide is x else p.cast(found, dtype=x.dtype)
+
+
+@var.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool, ddof: int) -> tuple[Tensor]:
+    return (_divided(keep(2 * g, x, axis), x, axis, ddof) * (x - mean(x, axis=axis, keepdims=True)),)
+
+
+@op(None, jax="xp.std($x, axis=$axis, keepdims=$keepdims, ddof=$ddof)", text="std($x)", kink_note="0 where all are equal", **_SPREAD)
+def std(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False, ddof: int = 0) -> TensorType:
+    """Square root of the variance over axes; the gradient is 0 where all elements are equal."""
+    return _reduced(x, axis, keepdims)
+
+
+@std.decompose
+def _(x: Tensor, axis: tuple[int, ...], keepdims: bool, ddof: int) -> Tensor:
+    return p.sqrt(var(x, axis=axis, keepdims=keepdims, ddof=ddof))
+
+
+@std.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool, ddof: int) -> tuple[Tensor]:
+    distance = x - mean(x, axis=axis, keepdims=True)
+    kept = keep(y, x, axis)
+    return (_divided(keep(g, x, axis), x, axis, ddof) * p.where(p.equal(kept, 0), 0, distance / kept),)
+
+
+# ---------------------------------------------------------------- norms
+_NORM = '''
+def norm(x, ord, axis, keepdims):
+    """The sum of |x|**ord to the power 1 / ord, of x over its largest element, which the result is multiplied by."""
+    if x.dtype.itemsize < 4:
+        return norm(x.astype(np.float32), ord, axis, keepdims).astype(x.dtype)
+    size = np.abs(x)
+    largest = np.max(size, axis=axis, keepdims=True, initial=0)
+    scale = np.where((largest > 0) & (largest < np.inf), largest, np.ones_like(largest))
+    ratio = size / scale
+    total = np.sum(ratio * ratio if ord == 2 else ratio**ord, axis=axis, keepdims=True)
+    y = scale * (np.sqrt(total) if ord == 2 else total ** (1 / ord))
+    return y if keepdims else np.squeeze(y, axis)
+'''
+
+
+@op(
+    "norm($x, $ord, $axis, $keepdims)",
+    name="norm",
+    helper=_NORM,
+    jax_helper=_NORM.replace("np.", "jnp."),
+    promote=("x",),
+    compute=dtypes.floating,
+    flops=_four_flops,
+    cases=(*_CASES[:-1], case((0, 3), axis=0), case((2, 3), ord=3.0), case((2, 3), ord=2.5, axis=1)),
+    kink_note="0 at 0",
+    text="‖$x‖",
+    tex=r"\lVert $x \rVert",
+    ulps=8,
+)
+def norm_of_powers(x: TensorType, *, ord: float = 2.0, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
+    """``sum(abs(x)**ord)**(1/ord)`` over axes without overflow; the gradient is 0 where all elements are 0."""
+    return _reduced(x, axis, keepdims)
+
+
+@norm_of_powers.vjp
+def _(g: Tensor, y: Tensor, x: Tensor, ord: float, axis: tuple[int, ...], keepdims: bool) -> tuple[Tensor]:
+    kept = keep(y, x, axis)
+    ratio = x / kept
+    slope = ratio if ord == 2 else p.sign(x) * p.power(p.abs(ratio), ord - 1)
+    return (keep(g, x, axis) * p.where(p.equal(kept, 0), 0, slope),)
+
+
+def norm(x: Any, ord: float | None = None, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The length of vectors, over axes: ``sum(abs(x)**ord)**(1/ord)``, by default the Euclidean one, without overflow.
+
+    ``ord`` is a positive number; ``inf`` for the largest of the ``abs(x)``, ``-inf`` for the smallest, 0 for how many are not 0. The
+    gradient of a norm is 0 where all elements are 0. Raises :class:`ArgumentError` for any other ``ord``.
+    """
+    x = as_tensor(x)
+    ord = 2.0 if ord is None else float(ord)
+    if ord in (1, math.inf, -math.inf):
+        reduction = {1: sum, math.inf: max, -math.inf: min}[ord]
+        return reduction(p.abs(x), axis=axis, keepdims=keepdims)
+    if ord == 0:
+        return sum(p.one_where(p.not_equal(x, 0), x), axis=axis, keepdims=keepdims)
+    if not ord > 0:
+        raise ArgumentError(f"norm: ord={ord}", given=[f"x: {describe(x)}"], fits="a positive number, 0, inf or -inf")
+    return norm_of_powers(x, ord=ord, axis=axis, keepdims=keepdims)
+
+
+# ---------------------------------------------------------------- order
+def quantile(x: Any, q: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The value over axes that the share ``q`` of the elements is not above, linear between two of them; NaN if one is NaN.
+
+    ``q`` is a number from 0 to 1, or several, whose axes come first in the result; a tensor of them gets a gradient too.
+    """
+    x = as_tensor(x)
+    x = p.cast(x, dtype=dtypes.averaging(x.dtype)) if not dtypes.is_float(x.dtype) else x
+    axes = tuple(sorted(axes_of(axis, x.ndim)))
+    count = _count(x.type, axes)
+    if count == 0:
+        raise ShapeError("quantile: there is no element to choose from", given=[f"x: {describe(x)}"], fits="axes with at least one item")
+    share = q if isinstance(q, Tensor) else constant(_shares(q), "float64")
+    sort, take = OPS["sort"], OPS["take"]  # indices and order are made of reductions, so that their modules come after this one
+    ordered = sort(_rows(x, axes), axis=-1)
+    place = share * number(count - 1, share.dtype)
+    below = p.floor(place)
+    above = p.cast(p.minimum(below + 1, number(count - 1, share.dtype)), dtype="int64")
+    low, high = [take(ordered, index, axis=ordered.ndim - 1) for index in (p.cast(below, dtype="int64"), above)]
+    between = p.cast(place - below, dtype=x.dtype)
+    found = p.where(p.equal(between, 0), low, low * (1 - between) + high * between)
+    found = moveaxis(found, tuple(range(ordered.ndim - 1, found.ndim)), tuple(range(share.ndim)))
+    found = p.where(p.isnan(max(ordered, axis=-1)), math.nan, found)
+    return reshape(found, (*share.shape, *_reduced(x.type, axes, keepdims).shape))
+
+
+def _shares(q: Any) -> np.ndarray[Any, Any]:
+    shares = np.asarray(q, np.float64)
+    if not np.all((shares >= 0) & (shares <= 1)):
+        raise ArgumentError(f"quantile: q={q!r}", given=["q is a share of the elements"], fits="numbers from 0 to 1")
+    return shares
+
+
+def median(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The middle element over axes, or the mean of the two in the middle; NaN if one is NaN."""
+    return quantile(x, 0.5, axis=axis, keepdims=keepdims)
+
+
+# ---------------------------------------------------------------- soft reductions
 @op(
     None,
     jax="jax.scipy.special.logsumexp($x, axis=$axis, keepdims=$keepdims)",
@@ -346,3 +592,42 @@ def _(x: Tensor, axis: tuple[int, ...]) -> Tensor:
 @log_softmax.vjp
 def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...]) -> tuple[Tensor]:
     return (g - softmax(x, axis=axis) * sum(g, axis=axis, keepdims=True),)
+
+
+# ---------------------------------------------------------------- on stacks
+def _over_the_rest(reduction: Op) -> Callable[..., Tensor]:
+    def rule(mapped: tuple[bool, ...], x: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor:
+        return reduction(x, axis=after(axis), keepdims=keepdims)
+
+    return rule
+
+
+for _reduction in (sum, mean, prod, max, min, any, all, logsumexp):
+    _reduction.vmap(_over_the_rest(_reduction))
+
+
+def _spread_over_the_rest(reduction: Op) -> Callable[..., Tensor]:
+    def rule(mapped: tuple[bool, ...], x: Tensor, axis: tuple[int, ...], keepdims: bool, ddof: int) -> Tensor:
+        return reduction(x, axis=after(axis), keepdims=keepdims, ddof=ddof)
+
+    return rule
+
+
+for _reduction in (var, std):
+    _reduction.vmap(_spread_over_the_rest(_reduction))
+
+
+def _along_the_next(op: Op) -> Callable[..., Tensor]:
+    def rule(mapped: tuple[bool, ...], x: Tensor, axis: Any) -> Tensor:
+        return op(x, axis=after(axis) if isinstance(axis, tuple) else axis + 1)
+
+    return rule
+
+
+for _reduction in (argmax, argmin, softmax, log_softmax):
+    _reduction.vmap(_along_the_next(_reduction))
+
+
+@norm_of_powers.vmap
+def _(mapped: tuple[bool, ...], x: Tensor, ord: float, axis: tuple[int, ...], keepdims: bool) -> Tensor:
+    return norm_of_powers(x, ord=ord, axis=after(axis), keepdims=keepdims)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from graphc.core import Tensor
+from graphc.core import Tensor, every_node
 from graphc.core.errors import BackendError, KinkError
 from graphc.lower.loading import load
 from graphc.lower.schedule import Schedule
 from graphc.lower.source import Source, emit_jax
 
-WIDE = ("float64", "int64", "uint64")
+WIDE = ("float64", "int64", "uint64", "complex128")
 
 
 def import_jax() -> Any:
@@ -79,4 +79,4 @@ class JaxProgram:
 
 
 def _nodes(schedule: Schedule) -> list[Tensor]:
-    return [*schedule.inputs, *schedule.variables, *schedule.constants, *schedule.hoisted, *schedule.steps]
+    return [*schedule.inputs, *schedule.variables, *every_node([*schedule.outputs, *schedule.updates.values()])]

@@ -1,0 +1,63 @@
+"""Forward mode: how a graph's values move when its leaves do, as a graph.
+
+One sweep along the order. A pointwise op sends on the sum of its partial derivatives times the tangents; an op with a JVP of its own
+what that says; for every other op the VJP, which is linear in the cotangent, is transposed: ``J t`` is the derivative of
+``u -> sum(t * (J^T u))``, whatever ``u`` is (the trick is Townsend's, 2017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+from graphc import ops
+from graphc.core import Bundle, Op, Tensor, derived_from, dtypes, input, parts, toposort
+from graphc.core.graph import ancestors_through
+from graphc.grad.reverse import Kinks, carries, local_derivative, pullback
+
+
+def pushforward(ys: Sequence[Tensor], tangents: Mapping[Tensor, Tensor], kinks: Kinks = "zero") -> list[Tensor | None]:
+    """The tangent of each y, given those of nodes below; None for a y that does not depend on them."""
+    order = toposort(ys)
+    active = ancestors_through(order, tangents, carries)
+    found: dict[Tensor, Any] = dict(tangents)
+    for node in order:
+        if node in active and node not in found and node.op is not None:
+            with derived_from(node, gradient=True):
+                found[node] = _tangent(node, node.op, [found.get(x) for x in node.inputs], kinks)
+    return [found.get(y) for y in ys]
+
+
+def _tangent(node: Tensor, op: Op, t: list[Any], kinks: Kinks) -> Any:
+    if op is ops.part:
+        return t[0][node.attributes["index"]]
+    y: Any = parts(node) if isinstance(node.type, Bundle) else node
+    if op.forward is not None:
+        return op.forward(tuple(t), y, *node.inputs, **op.keywords(node))
+    reached = [i for i, x in enumerate(t) if x is not None and carries(node, i)]
+    if op.reverse is None or (op.pointwise and op.partials[0] is not None and len(node.inputs) == len(op.partials)):
+        return _sum([_pointwise(node, op, i, t[i], kinks) for i in reached], node)
+    return _transposed(node, op, y, {i: t[i] for i in reached})
+
+
+def _pointwise(node: Tensor, op: Op, index: int, t: Tensor, kinks: Kinks) -> Tensor:
+    local = local_derivative(node, op, index, kinks)
+    share = {1: t, -1: -t}[local] if isinstance(local, int) and local in (1, -1) else t * local
+    if share.dtype != node.dtype:
+        share = ops.cast(share, dtype=node.dtype)
+    return share if share.shape == node.shape else ops.broadcast_to(share, shape=node.shape)
+
+
+def _sum(shares: list[Tensor], node: Tensor) -> Tensor:
+    return reduce(ops.add, shares) if shares else ops.zeros_like(node)
+
+
+def _transposed(node: Tensor, op: Op, y: Any, tangents: dict[int, Tensor]) -> Any:
+    assert op.reverse is not None
+    results: tuple[Tensor, ...] = y if isinstance(y, tuple) else (y,)
+    us = tuple([input("u", r.shape, r.dtype) if dtypes.is_inexact(r.dtype) else ops.zeros_like(r) for r in results])
+    shares = op.reverse(us if isinstance(y, tuple) else us[0], y, *node.inputs, **op.keywords(node))
+    sent = [(shares[i], t) for i, t in tangents.items() if shares[i] is not None]
+    found = pullback([share for share, _ in sent], [t for _, t in sent], us)
+    return tuple(found) if isinstance(y, tuple) else found[0]
