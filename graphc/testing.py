@@ -132,7 +132,8 @@ class _Differences:
 
 def _in_float64(y: Tensor) -> tuple[Tensor, dict[Tensor, Input]]:
     """The graph in float64 over fresh inputs, and the input that stands for each leaf."""
-    leaves = {node: input(node.label or "x", node.shape, _wide(node.dtype)) for node in toposort([y]) if isinstance(node, Input | Variable)}
+    found = [node for node in toposort([y]) if isinstance(node, Input | Variable)]
+    leaves: dict[Tensor, Input] = {node: input(node.label or "x", node.shape, _wide(node.dtype)) for node in found}
     return _widened([y], dict(leaves))[0], leaves
 
 
@@ -141,8 +142,11 @@ def _widened(roots: Sequence[Tensor], new: dict[Tensor, Tensor]) -> list[Tensor]
         if isinstance(node, Constant):
             new[node] = constant(node.value, _wide(node.dtype))
         elif node.op is not None:
-            attrs = tuple([_wide_attribute(name, value) for name, value in node.attributes.items()])
-            new[node] = node.op.apply(tuple([new[x] for x in node.inputs]), attrs)
+            # What is made of integers and has no gradient keeps its dtype: random bits have a width of their own.
+            kept = node.op.zero_gradient and not any(dtypes.is_inexact(x.dtype) for x in node.inputs)
+            attrs = node.attrs if kept else tuple([_wide_attribute(name, value) for name, value in node.attributes.items()])
+            made = node.op.apply(tuple([new[x] for x in node.inputs]), attrs)
+            new[node] = ops.cast(made, dtype=_wide(made.dtype)) if made.dtype != _wide(made.dtype) else made
     return [new[root] for root in roots]
 
 
@@ -155,8 +159,8 @@ def _wide_attribute(name: str, value: Any) -> Any:
         return tuple([_wide_attribute("", item) for item in cast("tuple[Any, ...]", value)])
     if isinstance(value, Subgraph):
         types = [p.type.with_dtype(_wide(p.dtype)) for p in value.parameters]
-        stand_ins = dict(zip(value.parameters, Subgraph(types, ()).parameters, strict=True))
-        return Subgraph(types, _widened(value.outputs, dict(stand_ins)))
+        stand_ins: dict[Tensor, Tensor] = dict(zip(value.parameters, Subgraph(types, ()).parameters, strict=True))
+        return Subgraph(types, _widened(value.outputs, stand_ins))
     return value
 
 
@@ -248,7 +252,9 @@ class Call:
 
     @property
     def names(self) -> list[str]:
-        """A name for each operand."""
+        """A name for each input; they are the operands, but for those that go through something first."""
+        if self.case.through is not None:
+            return [f"x{i}" for i in range(len(self.case.shapes))]
         if self.op.variadic:
             return [f"{self.op.operands[0]}{i}" for i in range(len(self.case.shapes))]
         return list(self.op.operands)
@@ -261,14 +267,18 @@ class Call:
         """A fresh input for each operand."""
         return [input(name, shape, d) for name, shape, d in zip(self.names, self.case.shapes, self.operand_dtypes(dtype), strict=True)]
 
+    def operands(self, inputs: Sequence[Any]) -> list[Any]:
+        """What the op is called with, made of these inputs."""
+        made: Any = inputs if self.case.through is None else self.case.through(*inputs)
+        return list(cast("Sequence[Any]", made)) if isinstance(made, list | tuple) else [made]
+
     def node(self, inputs: Sequence[Any]) -> Tensor:
         """The call on operands made of these inputs, as far as it may be looked at."""
-        operands: Any = inputs if self.case.through is None else self.case.through(*inputs)
-        operands = operands if isinstance(operands, list | tuple) else [operands]
-        result = self.op(list(operands), **self.case.attributes) if self.op.variadic else self.op(*operands, **self.case.attributes)
+        operands = self.operands(inputs)
+        result: Any = self.op(operands, **self.case.attributes) if self.op.variadic else self.op(*operands, **self.case.attributes)
         if self.case.seen is not None:
             result = self.case.seen(*result) if isinstance(result, tuple) else self.case.seen(result)
-        return _together(result) if isinstance(result, list | tuple) else result
+        return _together(cast("Sequence[Tensor]", result)) if isinstance(result, list | tuple) else result
 
     def values(self, dtype: str = "float64", seed: int = 0) -> list[Array]:
         """Values of the operands, inside the op's domain; no two of them tie, and none is at a kink."""

@@ -94,24 +94,53 @@ def _promote_bfloat16(other: DType) -> DType:
     return promote("float32", other)
 
 
+def real(dtype: DType) -> DType:
+    """The dtype of a real or imaginary part; a real dtype itself."""
+    return {"complex64": "float32", "complex128": "float64"}.get(dtype, dtype)
+
+
+def complex_of(dtype: DType) -> DType:
+    """The complex dtype whose parts hold this one: complex64 up to float32, else complex128."""
+    if is_complex(dtype):
+        return dtype
+    return "complex64" if dtype in ("float16", "bfloat16", "float32") else "complex128"
+
+
+def part(dtype: DType) -> DType:
+    """The dtype in which the parts of a complex number are given: float32 or float64."""
+    return real(complex_of(ordered(dtype)))
+
+
+def ordered(dtype: DType) -> DType:
+    """The dtype itself; complex numbers, which have no order, raise :class:`DTypeError`."""
+    if is_complex(dtype):
+        raise DTypeError("this is not defined for complex numbers", fits="a real dtype; gc.real(z), gc.imag(z), gc.abs(z)")
+    return dtype
+
+
 @functools.cache
-def floating(dtype: DType) -> DType:
-    """The float in which NumPy computes ``exp`` of this dtype: ``int8`` in ``float16``, ``int64`` in ``float64``."""
-    if is_float(dtype):
+def inexact(dtype: DType) -> DType:
+    """The float in which NumPy computes ``exp`` of this dtype: ``int8`` in ``float16``, ``int64`` in ``float64``; complex as it is."""
+    if is_inexact(dtype):
         return dtype
     return {1: "float16", 2: "float32"}.get(itemsize(dtype), "float64")
 
 
+def floating(dtype: DType) -> DType:
+    """As :func:`inexact`, for functions of real numbers alone."""
+    return inexact(ordered(dtype))
+
+
 def accumulator(dtype: DType) -> DType:
     """The dtype in which NumPy sums: 64 bits for bool and integers, a float itself."""
-    if is_float(dtype):
+    if is_inexact(dtype):
         return dtype
     return "uint64" if dtype in UNSIGNED else "int64"
 
 
 def averaging(dtype: DType) -> DType:
     """The dtype of a mean and of a quotient: a float itself, float64 for the others."""
-    return dtype if is_float(dtype) else "float64"
+    return dtype if is_inexact(dtype) else "float64"
 
 
 def counting(dtype: DType) -> DType:
@@ -126,10 +155,12 @@ def numeric(dtype: DType) -> DType:
     return dtype
 
 
-def weak(value: bool | int | float, dtype: DType) -> DType:
+def weak(value: bool | int | float | complex, dtype: DType) -> DType:
     """The dtype of a Python literal beside a tensor of ``dtype``: the tensor's, unless the literal is of a higher kind."""
     if isinstance(value, bool):
         return dtype
     if isinstance(value, int):
         return "int64" if dtype == "bool" else dtype
-    return dtype if is_float(dtype) else "float64"
+    if isinstance(value, float):
+        return dtype if is_inexact(dtype) else "float64"
+    return complex_of(dtype)

@@ -204,6 +204,20 @@ class Tensor(Operators):
         """The axes in reverse order."""
         return OPS["transpose"](self)
 
+    @property
+    def real(self) -> Tensor:
+        """The real part."""
+        return OPS["real"](self)
+
+    @property
+    def imag(self) -> Tensor:
+        """The imaginary part."""
+        return OPS["imag"](self)
+
+    def conj(self) -> Tensor:
+        """The complex conjugate."""
+        return OPS["conj"](self)
+
     def named(self, label: str) -> Tensor:
         """Give the value a name, which drawings, listings and the emitted source use. Returns the same node."""
         self.label = label
@@ -221,6 +235,22 @@ class Tensor(Operators):
         """Permute the axes."""
         return OPS["transpose"](self, axes=(axes[0] if len(axes) == 1 else axes) or None)
 
+    def ravel(self) -> Tensor:
+        """The elements along one axis, in row-major order."""
+        return OPS["reshape"](self, shape=-1)
+
+    def flatten(self) -> Tensor:
+        """The elements along one axis, in row-major order."""
+        return self.ravel()
+
+    def round(self) -> Tensor:
+        """The nearest whole numbers, halves to the even one."""
+        return OPS["round"](self)
+
+    def clip(self, low: Any, high: Any) -> Tensor:
+        """The values brought into ``[low, high]``."""
+        return OPS["clip"](self, low, high)
+
     def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """Sum over ``axis``."""
         return OPS["sum"](self, axis=axis, keepdims=keepdims)
@@ -229,6 +259,26 @@ class Tensor(Operators):
         """Mean over ``axis``."""
         return OPS["mean"](self, axis=axis, keepdims=keepdims)
 
+    def prod(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Product over ``axis``."""
+        return OPS["prod"](self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
+        """Mean square distance from the mean over ``axis``."""
+        return OPS["var"](self, axis=axis, keepdims=keepdims, ddof=ddof)
+
+    def std(self, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
+        """Square root of the variance over ``axis``."""
+        return OPS["std"](self, axis=axis, keepdims=keepdims, ddof=ddof)
+
+    def cumsum(self, axis: int | None = None) -> Tensor:
+        """Sums of the items up to each along ``axis``, or of the raveled tensor."""
+        return OPS["cumsum"](self.ravel(), axis=0) if axis is None else OPS["cumsum"](self, axis=axis)
+
+    def cumprod(self, axis: int | None = None) -> Tensor:
+        """Products of the items up to each along ``axis``, or of the raveled tensor."""
+        return OPS["cumprod"](self.ravel(), axis=0) if axis is None else OPS["cumprod"](self, axis=axis)
+
     def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """Largest element over ``axis``."""
         return OPS["max"](self, axis=axis, keepdims=keepdims)
@@ -236,6 +286,22 @@ class Tensor(Operators):
     def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """Smallest element over ``axis``."""
         return OPS["min"](self, axis=axis, keepdims=keepdims)
+
+    def any(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Whether one element over ``axis`` is not 0."""
+        return OPS["any"](self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Whether no element over ``axis`` is 0."""
+        return OPS["all"](self, axis=axis, keepdims=keepdims)
+
+    def argmax(self, axis: int = -1) -> Tensor:
+        """Index of the first of the largest elements along ``axis``, the last by default."""
+        return OPS["argmax"](self, axis=axis)
+
+    def argmin(self, axis: int = -1) -> Tensor:
+        """Index of the first of the smallest elements along ``axis``, the last by default."""
+        return OPS["argmin"](self, axis=axis)
 
     def __getitem__(self, index: Any) -> Tensor:
         return METHODS["getitem"](self, index)

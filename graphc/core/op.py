@@ -297,7 +297,7 @@ def _lift(value: Any) -> Tensor:
 def common_dtype(values: Iterable[Any]) -> DType:
     """The dtype in which these meet: tensors and arrays by NumPy's table, literals weakly, as in NumPy 2."""
     strong: list[DType] = []
-    literals: list[bool | int | float] = []
+    literals: list[bool | int | float | complex] = []
     for value in values:
         if isinstance(value, Tensor):
             strong.append(value.type.dtype)
@@ -311,20 +311,22 @@ def common_dtype(values: Iterable[Any]) -> DType:
     return dtype
 
 
-def _kind(value: Any) -> bool | int | float:
-    if isinstance(value, bool | int | float):
+def _kind(value: Any) -> bool | int | float | complex:
+    if isinstance(value, bool | int | float | complex):
         return value
     try:
         kind = np.asarray(value).dtype.kind
     except ValueError:
         kind = "?"
-    kinds: dict[str, bool | int | float] = {"b": False, "i": 0, "u": 0, "f": 0.0}
+    kinds: dict[str, bool | int | float | complex] = {"b": False, "i": 0, "u": 0, "f": 0.0, "c": 0j}
     if kind not in kinds:
         raise DTypeError(f"{value!r} is not a tensor", fits="a tensor, an array of numbers, a number, or nested lists of numbers")
     return kinds[kind]
 
 
-def _default(literals: list[bool | int | float]) -> DType:
+def _default(literals: list[bool | int | float | complex]) -> DType:
+    if any(isinstance(x, complex) for x in literals):
+        return "complex64"
     if any(isinstance(x, float) for x in literals):
         return "float32"
     return "bool" if all(isinstance(x, bool) for x in literals) else "int64"

@@ -184,6 +184,11 @@ def sliced(size: Dim, start: int | None, stop: int | None, step: int | None) -> 
     return Size({(Sliced(size, start, stop, step),): 1})
 
 
+def is_size(size: Dim) -> bool:
+    """Whether it is 0 or more for every value of the names, as its signs show."""
+    return all(count >= 0 for _, count in _terms(size))
+
+
 def names(size: Dim) -> set[str]:
     """The names that occur in ``size``."""
     found: set[str] = set()

@@ -7,7 +7,7 @@ it, an op that decomposes is taken apart, and what is left is done item by item 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from graphc import ops
 from graphc.core import OPS, Bundle, Op, Tensor, TensorType, as_tensor, close, derived_from, describe, input, parts, sizes, toposort, tree
@@ -24,7 +24,7 @@ def stacked_first(x: Tensor, size: Dim) -> Tensor:
     return ops.broadcast_to(x, shape=(size, *x.shape))
 
 
-def batched(outputs: Sequence[Tensor], known: Mapping[Tensor, Mapped], size: Dim) -> list[Tensor]:
+def batched(outputs: Sequence[Tensor], known: Mapping[Any, Mapped], size: Dim) -> list[Tensor]:
     """The outputs on stacks of ``size`` items, each with the new axis first, given what stands for the nodes below."""
     new: dict[Tensor, Mapped] = dict(known)
     for node in toposort(outputs):
@@ -67,10 +67,10 @@ def _pointwise(node: Tensor, op: Op, inputs: list[Mapped]) -> Tensor:
 def _taken_apart(node: Tensor, op: Op, inputs: list[Mapped], size: Dim) -> Any:
     assert op.expand is not None
     stand_ins = [input("x", old.shape, old.dtype) for old in node.inputs]
-    result = op.expand(*stand_ins, **op.keywords(node))
-    results: tuple[Tensor, ...] = result if isinstance(result, tuple) else (result,)
-    found = batched(results, dict(zip(stand_ins, inputs, strict=True)), size)
-    return tuple(found) if isinstance(result, tuple) else found[0]
+    result: Any = op.expand(*stand_ins, **op.keywords(node))
+    several = isinstance(node.type, Bundle)
+    found = batched(result if several else (result,), dict(zip(stand_ins, inputs, strict=True)), size)
+    return tuple(found) if several else found[0]
 
 
 def _looped(node: Tensor, op: Op, inputs: list[Mapped], size: Dim) -> Any:
@@ -117,7 +117,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
         items = [input(x.label or "x", _without(x.type, axis).shape, x.dtype) for x, axis in zip(tensors, axes, strict=True)]
         results, rebuild_results = tree.flatten(f(*rebuild(items)))
         outputs = [as_tensor(y) for y in results]
-        known = {
+        known: dict[Tensor, Mapped] = {
             item: (x if axis is None else ops.moveaxis(x, axis, 0), axis is not None)
             for item, x, axis in zip(items, tensors, axes, strict=True)
         }
@@ -132,11 +132,13 @@ def _spread(axes: Any, structure: Any) -> list[Any]:
     """One axis a leaf: the axes have the structure, or stop above it."""
     if isinstance(axes, int | str) or axes is None:
         return [axes] * len(tree.flatten(structure)[0])
-    below = structure.values() if isinstance(structure, Mapping) else structure
-    given = [axes[name] for name in structure] if isinstance(axes, Mapping) else list(axes)
-    if len(given) != len(below):
-        raise ArgumentError(f"vmap: {len(given)} axes for {len(below)} tensors", fits="one axis each, or one for all")
-    return [axis for one, part in zip(given, below, strict=True) for axis in _spread(one, part)]
+    below: Any = structure
+    if isinstance(structure, Mapping):
+        below = list(cast("Mapping[Any, Any]", structure).values())
+        axes = [axes[name] for name in structure]
+    if len(axes) != len(below):
+        raise ArgumentError(f"vmap: {len(axes)} axes for {len(below)} tensors", fits="one axis each, or one for all")
+    return [axis for one, part in zip(axes, below, strict=True) for axis in _spread(one, part)]
 
 
 def _axis(axis: Any, x: Tensor) -> int | None:

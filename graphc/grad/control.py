@@ -7,7 +7,7 @@ the emitted source.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from graphc import ops
 from graphc.core import Subgraph, Tensor, TensorType, as_tensor, close, describe, dtypes, input, op, sizes, tree
@@ -16,6 +16,15 @@ from graphc.core.sizes import Dim
 from graphc.grad.batch import batched, stacked_first
 from graphc.grad.forward import pushforward
 from graphc.grad.reverse import pullback
+
+
+def _body_flops(name: str) -> Callable[[Tensor], Dim]:
+    """What one call of this attribute costs."""
+    return lambda node: _flops(node.attributes[name])
+
+
+def _loop_flops(node: Tensor) -> Dim:
+    return _flops(node.attributes["body"]) * node.attributes["length"]
 
 
 def _flops(body: Subgraph) -> Dim:
@@ -68,7 +77,7 @@ def scan(body, operands, carries, sequences, length, reverse, history):
     return (*carry, *ys)
 ''',
     raises=True,
-    flops=lambda node: _flops(node.attributes["body"]) * node.attributes["length"],
+    flops=_loop_flops,
     text="scan($operands)",
 )
 def _scan(
@@ -110,16 +119,16 @@ def _without_unread(node: Tensor, read: set[int]) -> tuple[Tensor, list[int]] | 
     """The loop without the stacked results that nobody reads, and the places of those that are left."""
     n = node.attributes["carries"]
     body: Subgraph = node.attributes["body"]
-    own, history = len(body.outputs) - n, node.attributes["history"]
+    own, history = len(body.outputs) - n, cast("tuple[int, ...]", node.attributes["history"])
     kept = [i for i in range(own) if n + i in read]
     remembered = [j for j in range(len(history)) if n + own + j in read]
     if len(kept) == own and len(remembered) == len(history):
         return None
     slim = Subgraph([p.type for p in body.parameters], [*body.outputs[:n], *[body.outputs[n + i] for i in kept]])
     recorded = tuple([history[j] for j in remembered])
-    results = (*slim.types[n:], *[body.types[j] for j in recorded])
+    results: tuple[TensorType, ...] = (*slim.types[n:], *[body.types[j] for j in recorded])
     assert node.op is not None
-    attributes = node.attributes | {"body": slim, "history": recorded, "results": results}
+    attributes: dict[str, Any] = node.attributes | {"body": slim, "history": recorded, "results": results}
     places = [*range(n), *(n + i for i in kept), *(n + own + j for j in remembered)]
     return node.op.apply(node.inputs, tuple(attributes.values())), places
 
@@ -155,8 +164,8 @@ def scan(
     if truncate is not None and truncate < 1:
         raise ArgumentError(f"scan: truncate={truncate}", fits="a whole number of steps, 1 or more, or None")
     carry, current = _fresh(first, "carry"), [input(f"x{i}", x.shape[1:], x.dtype) for i, x in enumerate(items)]
-    returned = f(rebuild_carry(carry), rebuild_items(current))
-    if not isinstance(returned, tuple) or len(returned) != 2:
+    returned: Any = f(rebuild_carry(carry), rebuild_items(current))
+    if not isinstance(returned, tuple) or len(cast("Any", returned)) != 2:
         raise ArgumentError(f"scan: f returned {returned!r}", fits="a pair: the new carry, and the result of the step (or None)")
     new = [as_tensor(x) for x in tree.flatten(returned[0])[0]]
     first, new = _settled(f, rebuild_carry, first, new)
@@ -188,7 +197,7 @@ def _length(name: str, items: Sequence[Tensor], length: Any) -> Dim:
     found = list(dict.fromkeys([x.shape[0] for x in items] + ([] if length is None else [sizes.canonical((length,))[0]])))
     if len(found) > 1:
         raise ShapeError(
-            f"{name}: the sequences have {' and '.join(map(str, found))} items", given=[describe(x) for x in items], fits="one length"
+            f"{name}: the sequences have {' and '.join([str(n) for n in found])} items", given=[describe(x) for x in items], fits="one length"
         )
     if not found:
         raise ArgumentError(f"{name}: there is nothing to loop over", fits="xs, or length=")
@@ -204,7 +213,7 @@ class _Places:
         self.results = body.outputs[carries:]
         self.moving, self.fed, self.reading, self.told = (_inexact(group) for group in (self.init, self.xs, self.rest, self.results))
 
-    def step(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    def step(self) -> tuple[list[Tensor], list[Any], list[Tensor]]:
         """Fresh inputs for one step: the carry, an item of each sequence, and the rest."""
         items = [input(f"x{i}", x.shape[1:], x.dtype) for i, x in enumerate(self.xs)]
         return _fresh(self.init, "carry"), items, _fresh(self.rest, "w")
@@ -355,7 +364,7 @@ def cond(on_true, on_false, chosen, *operands):
     return jax.lax.cond(chosen, on_true, on_false, *operands)
 ''',
     raises=True,
-    flops=lambda node: _flops(node.attributes["on_true"]),
+    flops=_body_flops("on_true"),
     text="cond($operands)",
 )
 def _cond(*operands: TensorType, on_true: Subgraph, on_false: Subgraph) -> Any:
@@ -368,8 +377,8 @@ def cond(chosen: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any],
 
     Args:
         chosen: a truth value: a bool tensor without axes. ``where`` chooses element by element.
-        true_fn, false_fn: functions of tensors, each called once, while the graph is built. They return the same structure
-            of the same types, and may read tensors from outside.
+        true_fn: a function of tensors, called once, while the graph is built; it may read tensors from outside.
+        false_fn: another, which returns the same structure of the same types.
         operands: tensors, or tuples, lists and dicts of them.
 
     Raises:
@@ -490,7 +499,7 @@ def while_loop(test, body, operands, carries):
     return jax.lax.while_loop(lambda carry: test(*carry, *rest)[0], lambda carry: body(*carry, *rest), operands[:carries])
 ''',
     raises=True,
-    flops=lambda node: _flops(node.attributes["body"]),
+    flops=_body_flops("body"),
     text="while_loop($operands)",
 )
 def _while_loop(*operands: TensorType, test: Subgraph, body: Subgraph, carries: int) -> Any:
@@ -579,7 +588,7 @@ def _(mapped: tuple[bool, ...], *operands: Tensor, test: Subgraph, body: Subgrap
     name="checkpoint",
     jax="$body(*jax.lax.optimization_barrier(($operands,)))",
     raises=True,
-    flops=lambda node: _flops(node.attributes["body"]),
+    flops=_body_flops("body"),
     text="checkpoint($operands)",
 )
 def _checkpoint(*operands: TensorType, body: Subgraph) -> Any:
@@ -662,8 +671,8 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
         given, rebuild = tree.flatten(operands)
         inputs = [as_tensor(x) for x in given]
         own = _fresh(inputs, "x")
-        returned = f(*rebuild(own))
-        if not (isinstance(returned, tuple) and len(returned) == 2 and callable(returned[1])):
+        returned: Any = f(*rebuild(own))
+        if not (isinstance(returned, tuple) and len(cast("Any", returned)) == 2 and callable(cast("Any", returned)[1])):
             raise ArgumentError(f"custom_gradient: the function returned {returned!r}", fits="a pair: the result, and its pullback")
         results, rebuild_results = tree.flatten(returned[0])
         outputs = [as_tensor(y) for y in results]

@@ -44,6 +44,8 @@ def _tangent(node: Tensor, op: Op, t: list[Any], kinks: Kinks) -> Any:
 def _pointwise(node: Tensor, op: Op, index: int, t: Tensor, kinks: Kinks) -> Tensor:
     local = local_derivative(node, op, index, kinks)
     share = {1: t, -1: -t}[local] if isinstance(local, int) and local in (1, -1) else t * local
+    if dtypes.is_complex(share.dtype) and not dtypes.is_complex(node.dtype):
+        share = ops.real(share)
     if share.dtype != node.dtype:
         share = ops.cast(share, dtype=node.dtype)
     return share if share.shape == node.shape else ops.broadcast_to(share, shape=node.shape)
@@ -55,9 +57,9 @@ def _sum(shares: list[Tensor], node: Tensor) -> Tensor:
 
 def _transposed(node: Tensor, op: Op, y: Any, tangents: dict[int, Tensor]) -> Any:
     assert op.reverse is not None
-    results: tuple[Tensor, ...] = y if isinstance(y, tuple) else (y,)
-    us = tuple([input("u", r.shape, r.dtype) if dtypes.is_inexact(r.dtype) else ops.zeros_like(r) for r in results])
-    shares = op.reverse(us if isinstance(y, tuple) else us[0], y, *node.inputs, **op.keywords(node))
+    several = isinstance(node.type, Bundle)
+    us = tuple([input("u", r.shape, r.dtype) if dtypes.is_inexact(r.dtype) else ops.zeros_like(r) for r in (y if several else (y,))])
+    shares = op.reverse(us if several else us[0], y, *node.inputs, **op.keywords(node))
     sent = [(shares[i], t) for i, t in tangents.items() if shares[i] is not None]
     found = pullback([share for share, _ in sent], [t for _, t in sent], us)
-    return tuple(found) if isinstance(y, tuple) else found[0]
+    return tuple(found) if several else found[0]

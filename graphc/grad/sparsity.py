@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -104,6 +104,6 @@ def colouring(pattern: Array) -> Colouring:
 
     shared = pattern.T.astype(np.int64) @ pattern.astype(np.int64)
     np.fill_diagonal(shared, 0)
-    colours = nx.greedy_color(nx.from_numpy_array(shared > 0), strategy="largest_first")
+    colours: Any = cast("Any", nx).greedy_color(cast("Any", nx).from_numpy_array(shared > 0), strategy="largest_first")
     colour = np.array([colours[i] for i in range(pattern.shape[1])])
     return Colouring(pattern, colour, int(colour.max()) + 1)

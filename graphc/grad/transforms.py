@@ -40,6 +40,8 @@ def _scalar(y: Tensor) -> Tensor:
             given=[f"y: {describe(y)}"],
             fits="gc.sum(y) or gc.mean(y); gc.vjp(y, xs, cotangent) for a weighted sum of its elements; gc.jacobian(y, x) for all of them",
         )
+    if dtypes.is_complex(y.dtype):
+        raise DTypeError(f"grad(y, xs): y is {y.dtype}", given=[f"y: {describe(y)}"], fits="a real y: gc.real(y), gc.imag(y), gc.abs(y)")
     return y
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from graphc.core import Bundle, Tensor, derived_from, map_bodies, rebuild, toposort
 from graphc.core.errors import BackendError
@@ -28,7 +28,7 @@ def _expanded_once(roots: Sequence[Tensor], target: str) -> list[Tensor]:
 
 def _expanded(node: Tensor, inputs: tuple[Any, ...], target: str) -> Any:
     if inputs and isinstance(inputs[0], tuple):
-        return inputs[0][node.attributes["index"]]
+        return cast("Any", inputs[0])[node.attributes["index"]]
     if node.op is None or template_of(node, target) is not None:
         if inputs == node.inputs:
             return node

@@ -54,7 +54,7 @@ class Written(NamedTuple):
     """How a target writes dtypes, and what it calls the functions that bodies became."""
 
     dtype: Callable[[str], str]
-    functions: Mapping[Subgraph, str]
+    functions: dict[Subgraph, str]
 
 
 def attribute(value: Any, name: str, written: Written) -> str:
@@ -111,6 +111,8 @@ def literal(value: Any, dtype: str, dtype_source: str) -> str:
     """A scalar constant as source."""
     if dtype == "bool":
         return f"{dtype_source}({bool(value)})"
+    if dtypes.is_complex(dtype):
+        return f"{dtype_source}(complex({number(float(value.real))}, {number(float(value.imag))}))"
     if not dtypes.is_float(dtype):
         return f"{dtype_source}({int(value)})"
     if dtype == "bfloat16":  # its scalars neither print a -0.0 nor read an 'inf'

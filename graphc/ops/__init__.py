@@ -7,7 +7,7 @@ of a module are the adjoints and wholes that those are made of.
 from graphc.ops import (
     accumulation,
     bits,
-    complex,
+    complex_numbers,
     contraction,
     convolution,
     creation,
@@ -28,7 +28,7 @@ from graphc.ops import fft as fft
 from graphc.ops import random as random
 from graphc.ops.accumulation import *  # noqa: F403
 from graphc.ops.bits import *  # noqa: F403
-from graphc.ops.complex import *  # noqa: F403
+from graphc.ops.complex_numbers import *  # noqa: F403
 from graphc.ops.contraction import *  # noqa: F403
 from graphc.ops.convolution import *  # noqa: F403
 from graphc.ops.creation import *  # noqa: F403
@@ -51,7 +51,7 @@ from graphc.ops.special import *  # noqa: F403
 __all__ = [
     *accumulation.__all__,
     *bits.__all__,
-    *complex.__all__,
+    *complex_numbers.__all__,
     *contraction.__all__,
     *convolution.__all__,
     *creation.__all__,

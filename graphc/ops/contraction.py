@@ -17,7 +17,7 @@ from graphc.core.attributes import axis_of, several
 from graphc.core.errors import ArgumentError, GraphcError, ShapeError
 from graphc.core.op import as_dtype, common_dtype
 from graphc.core.sizes import Dim, Shape
-from graphc.ops.complex import conj
+from graphc.ops.complex_numbers import conj
 from graphc.ops.pointwise import multiply
 from graphc.ops.product import matmul
 from graphc.ops.reduce import sum as sum_over

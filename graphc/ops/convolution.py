@@ -50,15 +50,14 @@ def window_count(size: Dim, window: Dim, stride: int) -> Dim:
     return sizes.sliced(left + 1, None, None, stride) if exact is None else exact + 1
 
 
-def an_axis(value: Any, count: int, name: str) -> tuple[int, ...]:
-    """A positive number for each of ``count`` axes, given one for all of them or a sequence."""
-    items = several(value)
+def an_axis(value: Any, count: int, name: str, least: int = 1) -> tuple[int, ...]:
+    """A number for each of ``count`` axes, given one for all of them or a sequence."""
     try:
-        numbers = [operator.index(item) for item in items] * (1 if isinstance(value, list | tuple) else count)
+        numbers = [operator.index(item) for item in several(value)] * (1 if isinstance(value, list | tuple) else count)
     except TypeError:
         numbers = []
-    if len(numbers) != count or min(numbers, default=1) < 1:
-        raise ArgumentError(f"{name}={value!r}", fits=f"a number of 1 or more, or {count} of them: one for each spatial axis")
+    if len(numbers) != count or min(numbers) < least:
+        raise ArgumentError(f"{name}={value!r}", fits=f"a number of {least} or more, or {count} of them: one for each spatial axis")
     return tuple(numbers)
 
 
@@ -139,17 +138,22 @@ def spread(x, padding, dilation, fill=0):
     """x with ``fill`` between its items and around them, in the order in memory that x has; negative padding crops."""
     if all(p == (0, 0) for p in padding) and all(d == 1 for d in dilation):
         return x
-    into, out, shape = [], [], [x.shape[0]]
-    for n, (low, high), d in zip(x.shape[1:-1], padding, dilation):
-        total = (n - 1) * d + 1 + low + high
-        start = max(0, -(low // d))
-        stop = max(start, min(n, -((low - total) // d)))
-        into.append(slice(low + start * d, max(0, low + (stop - 1) * d + 1), d))
-        out.append(slice(start, stop))
-        shape.append(total)
-    y = np.full_like(x, fill, shape=(*shape, x.shape[-1]))
-    y[(slice(None), *into)] = x[(slice(None), *out)]
+    shape = [(n - 1) * d + 1 + low + high for n, (low, high), d in zip(x.shape[1:-1], padding, dilation)]
+    y = np.full_like(x, fill, shape=(x.shape[0], *shape, x.shape[-1]))
+    into, out = landing(x.shape[1:-1], [low for low, _ in padding], dilation, shape)
+    y[into] = x[out]
     return y
+
+
+def landing(sizes, starts, steps, totals):
+    """Items that land on an axis of ``total``, the first at ``start`` and the others ``step`` apart: where, and which they are."""
+    into, out = [slice(None)], [slice(None)]
+    for n, start, step, total in zip(sizes, starts, steps, totals):
+        first = max(0, -(start // step))
+        end = max(first, min(n, -((start - total) // step)))
+        into.append(slice(start + first * step, max(0, start + (end - 1) * step + 1), step))
+        out.append(slice(first, end))
+    return tuple(into), tuple(out)
 '''.strip()
 """What the NumPy source of all windows has in common."""
 
@@ -181,7 +185,7 @@ def _call(
     groups: int = 1,
 ) -> Any:
     n = len(x) - 2
-    attributes = {
+    attributes: dict[str, Any] = {
         "strides": each_axis(strides, n),
         "padding": padding if isinstance(padding[0], tuple) else (padding,) * n,
         "input_dilation": each_axis(spread, n),
@@ -202,10 +206,16 @@ def convolution(x, kernel, strides, padding, input_dilation, kernel_dilation, gr
     dtype, taps = x.dtype, kernel.shape[:-2]
     if dtype.itemsize == 2 and dtype.kind not in "iu":
         x, kernel = x.astype(np.float32), kernel.astype(np.float32)
-    x = spread(x, padding, input_dilation)
-    batch, *space, _ = x.shape
     inner, outer = kernel.shape[-2], kernel.shape[-1] // groups
-    places = tuple([(n - (k - 1) * d - 1) // s + 1 for n, k, d, s in zip(space, taps, kernel_dilation, strides)])
+    places = tuple([
+        ((n - 1) * e + low + high - (k - 1) * d) // s + 1
+        for n, e, (low, high), k, d, s in zip(x.shape[1:-1], input_dilation, padding, taps, kernel_dilation, strides)
+    ])
+    if max(input_dilation) > 1 == max(strides) and np.prod(taps) <= np.prod(places):
+        starts = [low for low, _ in padding]
+        return by_landing(x, kernel, starts, input_dilation, kernel_dilation, places, groups).astype(dtype, copy=False)
+    x = spread(x, padding, input_dilation)
+    batch = len(x)
     first, *steps, last = x.strides
     moves, reach = [n * s for n, s in zip(steps, strides)], [n * d for n, d in zip(steps, kernel_dilation)]
     windows = np.lib.stride_tricks.as_strided(
@@ -213,11 +223,25 @@ def convolution(x, kernel, strides, padding, input_dilation, kernel_dilation, gr
     )
     if inner == 1 < groups:
         y = depthwise(windows, kernel, places, taps, outer)
-    elif windows.size > 2**26 and windows.size > x.size:
+    elif windows.size > 2**23 and windows.size > x.size:
         y = by_taps(windows, kernel, places, taps, outer)
     else:
         y = by_matrix(windows, kernel, places, taps, outer)
     return y.astype(dtype, copy=False)
+
+
+def by_landing(x, kernel, starts, steps, kernel_dilation, places, groups):
+    """Items that are apart, as in the gradient of a convolution with strides: what each tap makes of them is added where it lands."""
+    *taps, inner, outputs = kernel.shape
+    batch, *space, _ = x.shape
+    rows = np.moveaxis(x.reshape(-1, groups, inner), 1, 0)
+    y = np.zeros((batch, *places, outputs), x.dtype)
+    for tap in np.ndindex(*taps):
+        weights = np.moveaxis(kernel[tap].reshape(inner, groups, -1), 1, 0)
+        part = rows * weights if inner == 1 else rows @ weights
+        into, out = landing(space, [start - t * d for start, t, d in zip(starts, tap, kernel_dilation)], steps, places)
+        y[into] += np.moveaxis(part, 0, 1).reshape(batch, *space, outputs)[out]
+    return y
 
 
 def by_matrix(windows, kernel, places, taps, outer):
@@ -367,12 +391,13 @@ def _(
 def turned(kernel: Tensor, groups: Dim = 1) -> Tensor:
     """The kernel with its spatial axes reversed, and channels and outputs of each group exchanged."""
     n = kernel.ndim - 2
-    taps, inner = kernel.shape[:-2], kernel.shape[-2]
-    back = (slice(None, None, -1),) * n
-    outer = sizes.divide(kernel.shape[-1], groups)
+    back = getitem(kernel, index=(slice(None, None, -1),) * n)
+    if groups == 1:
+        return transpose(back, axes=(*range(n), n + 1, n))
+    *taps, inner, outputs = kernel.shape
+    outer = sizes.divide(outputs, groups)
     assert outer is not None
-    parts = reshape(kernel, (*taps, inner, groups, outer))
-    parts = transpose(getitem(parts, index=back), axes=(*range(n), n + 2, n + 1, n))
+    parts = transpose(reshape(back, (*taps, inner, groups, outer)), axes=(*range(n), n + 2, n + 1, n))
     return reshape(parts, (*taps, outer, inner * groups))
 
 
@@ -551,7 +576,7 @@ def _transposed(x: TensorType, kernel: TensorType, strides: Any, padding: str, o
     if padding not in ("valid", "same"):
         raise ArgumentError(f"padding={padding!r}", fits="'valid' or 'same'")
     strides, dilation = an_axis(strides, n, "strides"), an_axis(dilation_rate, n, "dilation_rate")
-    extra = [None] * n if output_padding is None else [p - 1 for p in an_axis(_plus_one(output_padding), n, "output_padding + 1")]
+    extra = (None,) * n if output_padding is None else an_axis(output_padding, n, "output_padding", least=0)
     around: list[tuple[int, int]] = []
     for taps, stride, rate, more in zip(kernel.shape[:-2], strides, dilation, extra, strict=True):
         reach = dilated(taps, rate)
@@ -561,10 +586,6 @@ def _transposed(x: TensorType, kernel: TensorType, strides: Any, padding: str, o
         low = max(cut, 0) // 2
         around.append((reach - 1 - low, reach - 1 - (cut - low)))
     return {"strides": (1,) * n, "padding": tuple(around), "input_dilation": strides, "kernel_dilation": dilation, "groups": 1}
-
-
-def _plus_one(value: Any) -> Any:
-    return [item + 1 for item in several(value)] if isinstance(value, list | tuple) else value + 1
 
 
 def _cut(reach: int, stride: int, padding: str, extra: int | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
+from typing import Any, SupportsFloat, SupportsIndex, TypeAlias
 
 from graphc.core import Tensor, TensorType, as_tensor, case, dtypes, op, sizes
 from graphc.core.attributes import DTypeName
@@ -28,15 +28,15 @@ def _refuse_truth(dtype: str) -> None:
         raise DTypeError("truth values do not go up by steps", fits="an integer or float dtype")
 
 
-def _length(start: Bound, stop: Bound, step: float) -> Dim:
+def _length(start: Bound, stop: Bound, step: Bound) -> Dim:
     if step == 0:
         raise ArgumentError("step=0 comes to no end", fits="a step that is not 0")
     if isinstance(stop, Size):
         if not isinstance(start, int) or start < 0 or not isinstance(step, int) or step < 0:
             raise ShapeError(f"the items from {start} by {step} to {stop} cannot be counted", fits="a whole start and step, 0 or more")
         return sizes.sliced(stop, start, None, step)
-    if isinstance(start, Size):
-        raise ShapeError(f"the items from {start} to {stop} cannot be counted", fits="a number as start")
+    if isinstance(start, Size) or isinstance(step, Size):
+        raise ShapeError(f"the items from {start} by {step} to {stop} cannot be counted", fits="numbers as start and step")
     return max(0, math.ceil((stop - start) / step))
 
 
@@ -57,19 +57,25 @@ def counted(*, start: Any, stop: Any, step: Any, dtype: DTypeName) -> TensorType
     return TensorType(dtype, (_length(start, stop, step),))
 
 
-def arange(start: Any, stop: Any = None, step: float = 1, dtype: Any = None) -> Tensor:
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
     """The numbers from ``start`` (0 if there is one bound alone) by ``step`` up to ``stop``, which is not among them.
 
     ``stop`` may be a named size: ``arange("batch")``. The dtype is int64, or float32 if a number has a fraction.
     """
     start, stop = (0, start) if stop is None else (start, stop)
-    start, stop = _bound(start), _bound(stop)
+    start, stop, step = _bound(start), _bound(stop), _bound(step)
     fraction = any(isinstance(value, float) for value in (start, stop, step))
     return counted(start=start, stop=stop, step=step, dtype=dtype or ("float32" if fraction else "int64"))
 
 
-def _bound(value: Any) -> Any:
-    return sizes.named(value) if isinstance(value, str) else value
+def _bound(value: Any) -> Bound:
+    if isinstance(value, str | Size):
+        return sizes.canonical(value)[0]
+    if isinstance(value, SupportsIndex):
+        return value.__index__()
+    if isinstance(value, SupportsFloat):
+        return float(value)
+    raise ArgumentError(f"arange: {value!r} is no bound", given=["start, stop and step"], fits="a number, or the name of a size")
 
 
 @op(

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import EllipsisType
 from typing import Annotated, Any, TypeAlias, cast
 
 import numpy as np
 
-from graphc.core import Tensor, TensorType, as_tensor, case, constant, describe, dtypes, op, sizes
+from graphc.core import Tensor, TensorType, case, constant, describe, dtypes, op, sizes
 from graphc.core.attributes import Axis, DTypeName, Target
 from graphc.core.errors import ArgumentError, BoundsError, DTypeError, GraphcError, ShapeError
 from graphc.core.expr import METHODS, Constant
@@ -41,8 +42,8 @@ class Span:
         return ":".join(parts if self.step in (None, 1) else [*parts, str(self.step)])
 
 
-Item: TypeAlias = Span | int | None
 EVERYTHING = Span(None, None, None)
+Item: TypeAlias = Span | int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,13 @@ class Index:
         """As it stands between the brackets of the emitted source."""
         return ", ".join(str(item) for item in self.items) or "()"
 
+    def of_stack(self) -> Index:
+        """The same index of each member of a stack."""
+        return Index((EVERYTHING, *self.items))
 
-def _index(value: Any, types: tuple[TensorType, ...]) -> Index:
+
+def index_of(value: Any, types: tuple[TensorType, ...]) -> Index:
+    """A basic index of the first operand, from what stands between the brackets."""
     if isinstance(value, Index):
         return value
     items: list[Any] = list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else [value]
@@ -101,7 +107,8 @@ def _whole(part: Any) -> int:
     return part.__index__()
 
 
-def _picked(shape: Shape, index: Index) -> Shape:
+def picked(shape: Shape, index: Index) -> Shape:
+    """The shape of ``x[index]``."""
     left = iter(shape)
     found: list[Dim] = []
     for item in index.items:
@@ -130,9 +137,9 @@ def _picked(shape: Shape, index: Index) -> Shape:
         case((2, 3), index=(slice(5, 9),)),
     ),
 )
-def getitem(x: TensorType, *, index: Annotated[Index, _index]) -> TensorType:
+def getitem(x: TensorType, *, index: Annotated[Index, index_of]) -> TensorType:
     """NumPy's basic indexing: whole numbers, slices with any step, ``...`` and None."""
-    return x.with_shape(_picked(x.shape, index))
+    return x.with_shape(picked(x.shape, index))
 
 
 @getitem.vjp
@@ -142,7 +149,7 @@ def _(g: Tensor, y: Tensor, x: Tensor, index: Index) -> tuple[Tensor]:
 
 @getitem.vmap
 def _(mapped: tuple[bool, ...], x: Tensor, index: Index) -> Tensor:
-    return getitem(x, index=Index((EVERYTHING, *index.items)))
+    return getitem(x, index=index.of_stack())
 
 
 def _given(value: Any, types: tuple[TensorType, ...]) -> Index:
@@ -175,7 +182,7 @@ def _(g: Tensor, y: Tensor, x: Tensor, shape: Shape, index: Index) -> tuple[Tens
 
 @place.vmap
 def _(mapped: tuple[bool, ...], x: Tensor, shape: Shape, index: Index) -> Tensor:
-    return place(x, shape=(x.shape[0], *shape), index=Index((EVERYTHING, *index.items)))
+    return place(x, shape=(x.shape[0], *shape), index=index.of_stack())
 
 
 # ---------------------------------------------------------------- indices along one axis
@@ -227,6 +234,12 @@ def _(mapped: tuple[bool, ...], x: Tensor, indices: Tensor, axis: int) -> Tensor
         return to_front(take(x, indices, axis=axis), axis)
     found = take(rows_of(x, axis + 1), rows_at(indices, x.shape[axis + 1]), axis=0)
     return transpose(found, axes=moved_axes(found.ndim, range(1, indices.ndim), axis + 1))
+
+
+def stacked(mapped: Sequence[bool], *xs: Tensor) -> list[Tensor]:
+    """Each of them as a stack; one that is none is repeated."""
+    count = next(x.shape[0] for own, x in zip(mapped, xs, strict=True) if own)
+    return [x if own else broadcast_to(x, shape=(count, *x.shape)) for own, x in zip(mapped, xs, strict=True)]
 
 
 def to_front(x: Tensor, axis: int) -> Tensor:
@@ -330,7 +343,7 @@ def _aligned(x: TensorType, indices: TensorType, axis: int) -> Shape:
     """The shape of both with one item on ``axis``."""
     if indices.ndim != x.ndim:
         raise ShapeError(f"indices of {indices.ndim} axes for {x.ndim}", fits="as many axes as x has")
-    return sizes.broadcast([x.shape[:axis] + (1,) + x.shape[axis + 1 :], indices.shape[:axis] + (1,) + indices.shape[axis + 1 :]])
+    return sizes.broadcast([(*shape[:axis], 1, *shape[axis + 1 :]) for shape in (x.shape, indices.shape)])
 
 
 @op(
@@ -410,8 +423,7 @@ def _(g: Tensor, y: Tensor, x: Tensor, indices: Tensor, axis: int, length: Dim) 
 
 @add_along_axis.vmap
 def _(mapped: tuple[bool, ...], x: Tensor, indices: Tensor, axis: int, length: Dim) -> Tensor:
-    count = (x if mapped[0] else indices).shape[0]
-    x, indices = [t if own else broadcast_to(t, shape=(count, *t.shape)) for own, t in zip(mapped, (x, indices), strict=True)]
+    x, indices = stacked(mapped, x, indices)
     return add_along_axis(x, indices, axis=axis + 1, length=length)
 
 
@@ -473,9 +485,7 @@ def _(g: Tensor, y: Tensor, x: Tensor, indices: Tensor) -> tuple[Tensor | None, 
 
 @pick.vmap
 def _(mapped: tuple[bool, ...], x: Tensor, indices: Tensor) -> Tensor:
-    count = (x if mapped[0] else indices).shape[0]
-    x, indices = [t if own else broadcast_to(t, shape=(count, *t.shape)) for own, t in zip(mapped, (x, indices), strict=True)]
-    return pick(x, indices)
+    return pick(*stacked(mapped, x, indices))
 
 
 # ---------------------------------------------------------------- indices along several axes
@@ -545,9 +555,14 @@ class Selection:
     count: int
     new: tuple[int, ...]
 
+    @property
+    def whole(self) -> bool:
+        """Whether the basic index leaves everything."""
+        return {*self.basic.items} == {EVERYTHING}
+
     def part(self, x: Tensor) -> Tensor:
         """What the slices leave of ``x``, in the order in which it is read."""
-        part = x if {*self.basic.items} == {EVERYTHING} else getitem(x, index=self.basic)
+        part = x if self.whole else getitem(x, index=self.basic)
         return part if self.order == tuple(range(part.ndim)) else transpose(part, axes=self.order)
 
     def merged(self, part: Tensor) -> Tensor:
@@ -578,11 +593,18 @@ def selection(x: Tensor, index: Any) -> Selection | None:
     if not any(_is_array(item) for item in given):
         return None
     try:
-        return _steps(x, _items(x, [_as_array(item) if _is_array(item) else item for item in given]))
+        given = [_as_array(item) if _is_array(item) else item for item in given]
+        return _steps(x, _items(x, given), _together(given))
     except GraphcError as error:
         if error.given:
             raise
         raise type(error)(f"x[...]: {error.asked}", given=[f"x: {describe(x)}"], fits=error.fits) from None
+
+
+def _together(given: list[Any]) -> bool:
+    """Whether no slice, None or ``...`` (be it for no axis) stands between the arrays, to which NumPy counts whole numbers here."""
+    places = [i for i, item in enumerate(given) if not isinstance(item, slice | EllipsisType | None)]
+    return places[-1] - places[0] == len(places) - 1
 
 
 def _is_array(item: Any) -> bool:
@@ -594,8 +616,8 @@ def _as_array(item: Any) -> Tensor:
     if isinstance(item, Tensor):
         return item
     if isinstance(item, list | tuple) and any(isinstance(part, Tensor) for part in cast("Sequence[Any]", item)):
-        return stack([p.cast(as_tensor(part), dtype="int64") for part in cast("Sequence[Any]", item)])
-    array = np.asarray(item)
+        return stack(cast("Sequence[Any]", item))
+    array: np.ndarray[Any, Any] = np.asarray(cast("Any", item))
     return constant(array if array.size or array.dtype.kind != "f" else array.astype(np.int64))
 
 
@@ -627,9 +649,8 @@ def _entries(x: Tensor, axis: int, item: Any) -> list[Item | Tensor]:
             fits="a mask that is a constant; gc.where(mask, x, 0), which keeps the shape",
         )
     if not item.ndim or item.shape != x.shape[axis : axis + item.ndim]:
-        raise ShapeError(
-            f"a mask of shape {item.shape} from axis {axis} on of {x.type}", fits=f"shape {x.shape[axis:][: item.ndim or None]}"
-        )
+        fits = f"shape {x.shape[axis : axis + item.ndim]}" if item.ndim else "a mask with at least one axis"
+        raise ShapeError(f"a mask of shape {item.shape} from axis {axis} on of {x.type}", fits=fits)
     return [constant(places) for places in np.nonzero(item.value)]
 
 
@@ -641,9 +662,7 @@ def _refuse_outside(indices: Tensor, axis: int, size: Dim) -> None:
             raise BoundsError(f"index {outside.flat[0]} is out of bounds for axis {axis} with size {size}", fits=_bounds(size))
 
 
-def _steps(x: Tensor, items: list[Item | Tensor]) -> Selection:
-    places = [i for i, item in enumerate(items) if isinstance(item, Tensor | int)]
-    together = places[-1] - places[0] == len(places) - 1  # to NumPy a whole number is an array here, and None comes between
+def _steps(x: Tensor, items: list[Item | Tensor], together: bool) -> Selection:
     taken = [item for item in items if item is not None]
     named = [(i, item) for i, item in enumerate(taken) if isinstance(item, Tensor)]
     arrays = [item for _, item in named]
@@ -658,12 +677,13 @@ def _steps(x: Tensor, items: list[Item | Tensor]) -> Selection:
         indices=indices,
         axis=axis,
         count=len(arrays),
-        new=_new_axes(items, places, together, indices.ndim),
+        new=_new_axes(items, together, indices.ndim),
     )
 
 
-def _new_axes(items: list[Item | Tensor], places: list[int], together: bool, ndim: int) -> tuple[int, ...]:
+def _new_axes(items: list[Item | Tensor], together: bool, ndim: int) -> tuple[int, ...]:
     """Where the result has axes that are new: those of the arrays stand where the first array stands, or in front."""
+    places = [i for i, item in enumerate(items) if isinstance(item, Tensor | int)]
     front = places[0] if together else 0
     rest = [items[:front], [item for i, item in enumerate(items) if i >= front and i not in places]]
     layout = [*rest[0], *[EVERYTHING] * ndim, *rest[1]]

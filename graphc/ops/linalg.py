@@ -25,7 +25,7 @@ from graphc.core.errors import ArgumentError, DTypeError, GradientError, ShapeEr
 from graphc.core.expr import Constant
 from graphc.core.sizes import Dim
 from graphc.ops import pointwise as p
-from graphc.ops import reduce as r
+from graphc.ops import reduce
 from graphc.ops.creation import eye
 from graphc.ops.product import matmul, swap
 from graphc.ops.shape import broadcast_to, concatenate, expand_dims, narrow, reshape, tril, triu, zeros_like
@@ -143,14 +143,14 @@ def _columns(b: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
 def _back(g: Tensor, x: Tensor) -> Tensor:
     """The cotangent of matrices, brought to the shape of the operand that they were broadcast from."""
     shape = (*x.shape, 1) if x.ndim == 1 else x.shape
-    g = r.sum_to(g, shape)
+    g = reduce.sum_to(g, shape)
     return reshape(g, x.shape) if x.ndim == 1 else g
 
 
 def _near(gap: Tensor, values: Tensor) -> Tensor:
     """Whether a difference of these (the last axis) is no more than the rounding of the largest."""
     unit = float(np.finfo(dtypes.numpy_dtype(values.dtype)).eps)
-    return p.abs(gap) <= _scalar(unit * r.sum(p.abs(values), axis=-1))
+    return p.abs(gap) <= _scalar(unit * reduce.sum(p.abs(values), axis=-1))
 
 
 def _unless(condition: Tensor, x: Tensor) -> Tensor:
@@ -253,9 +253,6 @@ def solve_triangular(a, b, lower, transpose, unit_diagonal):
 ''',
     raises=True,
     flops=_cubic(1),
-    text="$a⁻¹ · $b",
-    tex="$a^{-1} $b",
-    binds=2,
     cases=(
         *[
             case((3, 3), (3,), through=_regular_beside, lower=lower, transpose=transpose, unit_diagonal=unit)
@@ -656,7 +653,6 @@ def _refuse_arbitrary(what: str, cotangents: list[Tensor], a: Tensor, fits: str)
         case((2, 3)),
         case((2, 3, 2)),
         case((2, 3), mode="complete"),
-        case((3, 2), mode="complete", seen=lambda q, r: [r]),
         case((1, 1)),
         case((0, 0)),
         case((0, 2, 2)),
@@ -672,7 +668,8 @@ def qr(a: TensorType, *, mode: Mode = "reduced") -> Types:
     """
     if mode not in ("reduced", "complete"):
         raise ArgumentError(f"mode={mode!r}", fits="'reduced' or 'complete'")
-    k = _shorter(a) if mode == "reduced" else (a.shape[-2] if a.ndim > 1 else _shorter(a))
+    _refuse_vectors(a)
+    k = _shorter(a) if mode == "reduced" else a.shape[-2]
     return a.with_shape((*a.shape[:-1], k)), a.with_shape((*a.shape[:-2], k, a.shape[-1]))
 
 
@@ -710,7 +707,6 @@ def _qr_gradient(gq: Tensor, gr: Tensor, q: Tensor, r: Tensor) -> Tensor:
             for shape in ((3, 3), (3, 2), (2, 3), (2, 3, 2), (1, 1), (0, 0), (0, 2, 2))
         ],
         case((2, 2), full_matrices=True, seen=lambda u, s, vh: [matmul(u, vh), s]),
-        case((3, 2), full_matrices=True, seen=lambda u, s, vh: [s]),
     ),
     **_ONE,
 )
@@ -719,8 +715,8 @@ def svd(a: TensorType, *, full_matrices: bool = False) -> Types:
 
     With ``full_matrices`` (NumPy's default, not this one's) ``u`` and ``vh`` are square; the vectors that only fill them up are
     arbitrary and have no gradient. Vectors of equal singular values (up to rounding) are arbitrary too: there the gradient takes 0 for
-    ``1 / (s[i] - s[j])``, and for ``1 / s[i]`` where that is 0, which is right for every function that does not depend on the choice
-    among them. ``svdvals`` has no such term. The gradient is Townsend's (2016: Differentiating the singular value decomposition).
+    ``1 / (s[i] - s[j])``, and for ``1 / s[i]`` where that is 0, which is right for what depends on the space alone that they span.
+    ``svdvals`` has no such term. The gradient is Townsend's (2016: Differentiating the singular value decomposition).
     """
     k = _shorter(a)
     m, n = a.shape[-2:] if full_matrices else (k, k)
@@ -785,8 +781,8 @@ def eigh(a: TensorType) -> Types:
     """Eigenvalues of a symmetric matrix in ascending order, and its eigenvectors, orthonormal, as the columns of a matrix.
 
     ``a`` counts by its symmetric part, ``(a + aᵀ) / 2`` (NumPy reads one triangle alone), and the gradient is symmetric. Vectors of equal
-    eigenvalues (up to rounding) are arbitrary: there the gradient takes 0 for ``1 / (w[i] - w[j])``, which is right for every function
-    that does not depend on the choice among them. ``eigvalsh`` has no such term.
+    eigenvalues (up to rounding) are arbitrary: there the gradient takes 0 for ``1 / (w[i] - w[j])``, which is right for what depends on
+    the space alone that they span, such as a projection; ``(v * f(w)) @ vᵀ`` loses a share. ``eigvalsh`` has no such term.
     """
     _refuse_oblong(a)
     return a.with_shape(a.shape[:-1]), a
@@ -843,15 +839,26 @@ def expm(a: TensorType) -> TensorType:
 
 @expm.vjp
 def _(g: Tensor, y: Tensor, a: Tensor) -> tuple[Tensor]:
-    """The corner of ``expm([[aᵀ, g], [0, aᵀ]])``, linear in g, which is brought to the size of 1 so that no squaring is for its sake."""
-    largest = p.stop_gradient(r.sum(p.abs(g), axis=(-2, -1), keepdims=True))
+    return (_expm_along(swap(a), g),)
+
+
+@expm.jvp
+def _(t: tuple[Tensor], y: Tensor, a: Tensor) -> Tensor:
+    return _expm_along(a, t[0])
+
+
+def _expm_along(a: Tensor, h: Tensor) -> Tensor:
+    """The derivative along h: the corner of ``expm([[a, h], [0, a]])``, linear in h, which is brought to the size of 1.
+
+    Else a large h would have the whole scaled down and squared on its account.
+    """
+    largest = p.stop_gradient(reduce.sum(p.abs(h), axis=(-2, -1), keepdims=True))
     scale = p.where(largest > 0, largest, 1)
-    n, a_t = a.shape[-1], swap(a)
-    upper = concatenate([a_t, g / scale], axis=-1)
-    lower = concatenate([zeros_like(a), a_t], axis=-1)
+    n = a.shape[-1]
+    upper = concatenate([a, h / scale], axis=-1)
+    lower = concatenate([zeros_like(a), a], axis=-1)
     whole = expm(concatenate([upper, lower], axis=-2))
-    corner = narrow(narrow(whole, axis=-2, start=0, length=n), axis=-1, start=n, length=n)
-    return (corner * scale,)
+    return narrow(narrow(whole, axis=-2, start=0, length=n), axis=-1, start=n, length=n) * scale
 
 
 def matrix_power(a: Any, n: int) -> Tensor:
@@ -880,8 +887,8 @@ def matrix_rank(a: Any, rtol: float | None = None) -> Tensor:
         unit = float(np.finfo(dtypes.numpy_dtype(s.dtype)).eps)
         rtol = unit * max(m, n) if isinstance(m, int) and isinstance(n, int) else unit
     if s.shape[-1] == 0:
-        return p.cast(r.sum(s, axis=-1), dtype="int64")
-    return r.sum(s > rtol * r.max(s, axis=-1, keepdims=True), axis=-1)
+        return p.cast(reduce.sum(s, axis=-1), dtype="int64")
+    return reduce.sum(s > rtol * reduce.max(s, axis=-1, keepdims=True), axis=-1)
 
 
 def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
@@ -901,25 +908,25 @@ def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
 
 def _frobenius(x: Tensor) -> Tensor:
     """Of elements divided by the largest, so that no square overflows."""
-    largest = p.stop_gradient(r.sum(p.abs(x), axis=(-2, -1)))
+    largest = p.stop_gradient(reduce.sum(p.abs(x), axis=(-2, -1)))
     scale = p.where(largest > 0, largest, 1)
-    total = r.sum(p.square(x / _scalar(scale)), axis=(-2, -1))
+    total = reduce.sum(p.square(x / _scalar(scale)), axis=(-2, -1))
     return p.where(total > 0, scale * p.sqrt(total), 0)
 
 
 def _sums(choose: Any, along: int) -> Any:
-    return lambda x: choose(r.sum(p.abs(x), axis=along), axis=-1)
+    return lambda x: choose(reduce.sum(p.abs(x), axis=along), axis=-1)
 
 
 _NORMS: dict[Any, Any] = {
     "fro": _frobenius,
-    "nuc": lambda x: r.sum(svdvals(x), axis=-1),
-    2: lambda x: r.max(svdvals(x), axis=-1),
-    -2: lambda x: r.min(svdvals(x), axis=-1),
-    1: _sums(r.max, -2),
-    -1: _sums(r.min, -2),
-    np.inf: _sums(r.max, -1),
-    -np.inf: _sums(r.min, -1),
+    "nuc": lambda x: reduce.sum(svdvals(x), axis=-1),
+    2: lambda x: reduce.max(svdvals(x), axis=-1),
+    -2: lambda x: reduce.min(svdvals(x), axis=-1),
+    1: _sums(reduce.max, -2),
+    -1: _sums(reduce.min, -2),
+    np.inf: _sums(reduce.max, -1),
+    -np.inf: _sums(reduce.min, -1),
 }
 
 

@@ -13,7 +13,7 @@ from graphc.core import Tensor, TensorType, as_tensor, case, describe, dtypes, o
 from graphc.core.attributes import Axes, axis_of
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.op import as_dtype
-from graphc.core.sizes import Dim
+from graphc.core.sizes import Dim, Shape
 from graphc.ops import pointwise as p
 from graphc.ops.random import bernoulli
 from graphc.ops.reduce import mean, norm, var
@@ -87,6 +87,16 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], epsilon: float) ->
     return (as_dtype(dx, x.dtype),)
 
 
+@standardized.vmap
+def _(mapped: Sequence[bool], x: Tensor, axis: tuple[int, ...], epsilon: float) -> Tensor:
+    return standardized(x, axis=_behind(axis), epsilon=epsilon)
+
+
+def _behind(axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes in a stack."""
+    return tuple([axis + 1 for axis in axes])
+
+
 def layer_norm(x: Any, scale: Any = None, offset: Any = None, axis: Any = -1, epsilon: float = EPSILON) -> Tensor:
     """``(x - mean) / sqrt(variance + epsilon) * scale + offset`` with the mean and variance over axes (Ba et al., 2016).
 
@@ -120,6 +130,11 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], epsilon: float) ->
     g = _wide(g)
     slope = p.rsqrt(mean(p.square(_wide(x)), axis=axis, keepdims=True) + epsilon)
     return (as_dtype(slope * (g - y * mean(g * y, axis=axis, keepdims=True)), x.dtype),)
+
+
+@over_root_mean_square.vmap
+def _(mapped: Sequence[bool], x: Tensor, axis: tuple[int, ...], epsilon: float) -> Tensor:
+    return over_root_mean_square(x, axis=_behind(axis), epsilon=epsilon)
 
 
 def rms_norm(x: Any, scale: Any = None, axis: Any = -1, epsilon: float = EPSILON) -> Tensor:
@@ -227,7 +242,13 @@ def dropout(x: Any, rate: float, key: Any, noise_shape: Any = None) -> Tensor:
         raise ArgumentError(f"dropout: a rate of {rate}", given=[f"x: {describe(x)}"], fits="from 0 to 1")
     if rate in (0, 1):
         return zeros_like(x) if rate else x
-    shape = x.shape if noise_shape is None else sizes.canonical(noise_shape)
-    if sizes.broadcast([shape, x.shape]) != x.shape:
-        raise ShapeError(f"dropout: noise of shape {shape}", given=[f"x: {describe(x)}"], fits=f"a shape that broadcasts to {x.shape}")
+    shape = x.shape if noise_shape is None else _noise_shape(x, noise_shape)
     return p.where(bernoulli(key, 1 - rate, shape), x * (1 / (1 - rate)), 0)
+
+
+def _noise_shape(x: Tensor, value: Any) -> Shape:
+    shape = sizes.canonical(value)
+    padded = (1,) * (x.ndim - len(shape)) + shape
+    if len(padded) > x.ndim or any(size not in (1, own) for size, own in zip(padded, x.shape, strict=True)):
+        raise ShapeError(f"dropout: noise of shape {shape}", given=[f"x: {describe(x)}"], fits=f"a shape that broadcasts to {x.shape}")
+    return shape

@@ -13,7 +13,9 @@ import math
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from graphc.core import Op, Tensor, as_tensor, case, dtypes, register, sizes
+import numpy as np
+
+from graphc.core import OPS, Op, Tensor, as_tensor, case, dtypes, register, sizes
 from graphc.core.attributes import DTypeName
 from graphc.core.errors import ArgumentError, DTypeError
 from graphc.core.expr import Constant
@@ -879,14 +881,18 @@ def _(x: Tensor, nan: float, posinf: float | None, neginf: float | None) -> Tens
 
 
 def _largest(dtype: str) -> float:
-    import ml_dtypes  # knows the limits of bfloat16 too, and is imported late as everywhere
-
-    limits: Any = ml_dtypes.finfo(dtypes.numpy_dtype(dtype))
-    return float(limits.max)
+    """The number next to infinity."""
+    zero, infinity = np.array([0, math.inf], dtypes.numpy_dtype(dtype))
+    return float(np.nextafter(infinity, zero))
 
 
 def _cast_type(x: TensorType, *, dtype: DTypeName) -> TensorType:
-    """The values in another dtype. Floats to integers lose the fraction; the gradient passes between floats."""
+    """The values in another dtype. Floats to integers lose the fraction; the gradient passes between floats.
+
+    Raises :class:`DTypeError` for a complex number that would lose its imaginary part.
+    """
+    if dtypes.is_complex(x.dtype) and not dtypes.is_complex(dtype) and dtype != "bool":
+        raise DTypeError(f"{x.dtype} to {dtype} would lose the imaginary part", fits="gc.real(x), gc.imag(x), gc.abs(x)")
     return x.with_dtype(dtype)
 
 
@@ -914,7 +920,7 @@ cast = register(
 
 @cast.vjp
 def _(g: Tensor, y: Tensor, x: Tensor, dtype: str) -> tuple[Tensor | None, ...]:
-    return (cast(g, dtype=x.dtype),)
+    return (cast(OPS["real"](g) if dtypes.is_complex(g.dtype) and not dtypes.is_complex(x.dtype) else g, dtype=x.dtype),)
 
 
 stop_gradient = unary(

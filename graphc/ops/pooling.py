@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -375,6 +376,18 @@ def _asked(x: TensorType, size: Any, strides: Any, padding: Any, dilation_rate: 
     return attributes
 
 
+def _pooled(x: TensorType, pool_size: Any, strides: Any, padding: Any, dilation_rate: Any) -> dict[str, Any]:
+    """The attributes of a pool. Raises :class:`ShapeError` where a window has nothing but padding: it has no maximum and no mean."""
+    attributes = _asked(x, pool_size, strides, padding, dilation_rate, "pool_size")
+    for i, (n, places) in enumerate(zip(x.shape[1:-1], _places(x, **attributes), strict=True)):
+        k, s, (low, high), d = [attributes[name][i] for name in ("size", "strides", "padding", "dilation")]
+        if isinstance(n, int) and isinstance(places, int) and (low or high):
+            items: Any = np.arange(places)[:, None] * s + np.arange(k) * d - low
+            if not ((items >= 0) & (items < n)).any(axis=1).all():
+                raise ShapeError(f"a window along spatial axis {i} lies in the padding alone", fits="padding below the window's size")
+    return attributes
+
+
 def max_pool(
     inputs: Any,
     pool_size: int | Sequence[int],
@@ -389,7 +402,7 @@ def max_pool(
     """
     inputs = as_tensor(inputs)
     with explained("max_pool", inputs=inputs):
-        attributes = _asked(channels_last_type(inputs, data_format), pool_size, strides, padding, dilation_rate, "pool_size")
+        attributes = _pooled(channels_last_type(inputs, data_format), pool_size, strides, padding, dilation_rate)
     return as_before(window_max(channels_last(inputs, data_format), **attributes), data_format)
 
 
@@ -409,14 +422,14 @@ def average_pool(
     """
     inputs = as_tensor(inputs)
     with explained("average_pool", inputs=inputs):
-        attributes = _asked(channels_last_type(inputs, data_format), pool_size, strides, padding, dilation_rate, "pool_size")
+        attributes = _pooled(channels_last_type(inputs, data_format), pool_size, strides, padding, dilation_rate)
         dtype = dtypes.averaging(dtypes.numeric(inputs.dtype))
     attributes["input_dilation"] = (1,) * (inputs.ndim - 2)
     wide = dtype if dtypes.itemsize(dtype) > 2 else "float32"  # a sum may overflow what its mean does not
     x = channels_last(inputs if inputs.dtype == wide else cast(inputs, dtype=wide), data_format)
     total = window_sum(x, **attributes)
     if count_padding or not any(n for pair in attributes["padding"] for n in pair):
-        mean = total / float(np.prod(attributes["size"]))
+        mean = total / float(math.prod(attributes["size"]))
     else:
         mean = total / window_sum(ones((1, *x.shape[1:-1], 1), wide), **attributes)
     return as_before(mean if wide == dtype else cast(mean, dtype=dtype), data_format)
@@ -479,7 +492,7 @@ def fold(
         rows = channels_last(patches, data_format) if channels_last_type(patches, data_format) else patches
         n = patches.ndim - 2
         space = sizes.canonical(image_size)
-        channels = sizes.divide(rows.shape[-1], int(np.prod(an_axis(size, n, "size"))))
+        channels = sizes.divide(rows.shape[-1], math.prod(an_axis(size, n, "size")))
         if channels is None or len(space) != n:
             raise ShapeError(
                 f"rows of {rows.shape[-1]} are not patches of size {size} of images of {image_size}",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from graphc.core import Tensor, TensorType, case, dtypes, op, sizes
 from graphc.core.errors import ShapeError
 from graphc.core.sizes import Dim
-from graphc.ops.complex import conj
+from graphc.ops.complex_numbers import conj
 from graphc.ops.reduce import sum_to
 from graphc.ops.shape import expand_dims, reshape, transpose
 

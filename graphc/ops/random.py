@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any, Final
+from typing import Any, Final, SupportsIndex, overload
 
 import numpy as np
 
@@ -88,7 +88,9 @@ def random_bits(key, counter, shape, dtype):
 ''',
     jax_helper='''
 def random_bits(key, counter, shape, dtype):
-    """Threefry-2x32-20 of the counters from ``counter`` on, one a number. Written out, XLA makes one loop of it."""
+    """Threefry-2x32-20 of the counters from ``counter`` on, one a number. Written out, XLA makes one loop of it.
+    It would take a key that was computed into the loop, and a key of that one too; the barrier keeps them out."""
+    key = jax.lax.optimization_barrier(key)
     size = 1
     for n in shape:
         size *= n
@@ -219,6 +221,10 @@ def _words(x: Tensor) -> Tensor:
     return stack([p.cast(_high(x), dtype="uint32"), p.cast(x, dtype="uint32")], axis=x.ndim)
 
 
+@overload
+def key(seed: Tensor) -> Tensor: ...
+@overload
+def key(seed: SupportsIndex) -> Constant: ...
 def key(seed: Any) -> Tensor:
     """A key, uint32 of shape (2,), from a whole number of up to 64 bits: a constant of a number, a graph of an integer tensor."""
     if isinstance(seed, Tensor):
@@ -286,7 +292,14 @@ def uniform(key: Any, shape: Any = (), low: Any = 0.0, high: Any = 1.0, dtype: A
 
 
 def _between(key: Tensor, shape: Shape, low: Tensor, high: Tensor) -> Tensor:
-    return _unit(key, shape, low.dtype) * (high - low) + low
+    width = constant(high.value - low.value, low.dtype) if isinstance(low, Constant) and isinstance(high, Constant) else high - low
+    return _moved(_unit(key, shape, low.dtype), width, low)
+
+
+def _moved(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """``x * scale + shift`` of parameters no larger than x, without what changes nothing."""
+    x = x if isinstance(scale, Constant) and scale.uniform == 1 else x * scale
+    return x if isinstance(shift, Constant) and shift.uniform == 0 else x + shift
 
 
 def _open(key: Tensor, shape: Shape, dtype: str) -> Tensor:
@@ -300,9 +313,9 @@ def normal(key: Any, shape: Any = (), mean: Any = 0.0, stddev: Any = 1.0, dtype:
     Inversion: ``z = sqrt(2) * erfinv(u)`` of a uniform ``u`` in (-1, 1). In float32 no ``z`` is further out than 5.5.
     """
     key, dtype = _checked_key("normal", key), _checked_float("normal", dtype)
-    given = {"mean": as_dtype(mean, dtype), "stddev": as_dtype(stddev, dtype)}
-    z = erfinv(_open(key, _checked_shape("normal", shape, **given), dtype)) * SQRT2
-    return z * given["stddev"] + given["mean"]
+    mean, stddev = as_dtype(mean, dtype), as_dtype(stddev, dtype)
+    z = erfinv(_open(key, _checked_shape("normal", shape, mean=mean, stddev=stddev), dtype)) * SQRT2
+    return _moved(z, stddev, mean)
 
 
 def truncated_normal(key: Any, lower: Any, upper: Any, shape: Any = None, dtype: Any = "float32") -> Tensor:

@@ -619,13 +619,24 @@ for _reduction in (var, std):
 
 def _along_the_next(op: Op) -> Callable[..., Tensor]:
     def rule(mapped: tuple[bool, ...], x: Tensor, axis: Any) -> Tensor:
-        return op(x, axis=after(axis) if isinstance(axis, tuple) else axis + 1)
+        return op(x, axis=axis + 1)
 
     return rule
 
 
-for _reduction in (argmax, argmin, softmax, log_softmax):
+for _reduction in (argmax, argmin):
     _reduction.vmap(_along_the_next(_reduction))
+
+
+def _softly_over_the_rest(op: Op) -> Callable[..., Tensor]:
+    def rule(mapped: tuple[bool, ...], x: Tensor, axis: tuple[int, ...]) -> Tensor:
+        return op(x, axis=after(axis))
+
+    return rule
+
+
+for _reduction in (softmax, log_softmax):
+    _reduction.vmap(_softly_over_the_rest(_reduction))
 
 
 @norm_of_powers.vmap

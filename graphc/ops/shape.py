@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
@@ -120,7 +121,7 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
     order = [axis for axis in range(x.ndim) if axis not in sources]
     for place, axis in sorted(zip(places, sources, strict=True)):
         order.insert(place, axis)
-    return transpose(x, axes=tuple(order))
+    return transpose(x, axes=tuple(order)) if order != sorted(order) else x
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
@@ -368,14 +369,16 @@ def flip(x: Any, axis: int | Sequence[int] | None = None) -> Tensor:
     return x[tuple([slice(None, None, -1) if i in chosen else slice(None) for i in range(x.ndim)])] if chosen else x
 
 
-def _whole(value: Any, types: tuple[TensorType, ...]) -> int | tuple[int, ...]:
-    return tuple([int(item) for item in value]) if isinstance(value, list | tuple) else int(value)
+def _whole(value: Any, types: tuple[TensorType, ...]) -> tuple[int, ...]:
+    try:
+        return tuple([operator.index(item) for item in several(value)])
+    except TypeError:
+        raise ArgumentError(f"shift={value!r}", fits="whole numbers") from None
 
 
-def _some(value: Any, types: tuple[TensorType, ...]) -> int | tuple[int, ...] | None:
-    """Axes as NumPy's ``roll`` has them: None for the raveled tensor, one, or several, which may be the same."""
-    axes = tuple([axis_of(axis, types[0].ndim) for axis in several(value)]) if value is not None else None
-    return axes if isinstance(value, list | tuple) or axes is None else axes[0]
+def _some(value: Any, types: tuple[TensorType, ...]) -> tuple[int, ...] | None:
+    """Axes, of which one may come more than once; None for the raveled tensor."""
+    return None if value is None else tuple([axis_of(axis, types[0].ndim) for axis in several(value)])
 
 
 @op(
@@ -390,28 +393,26 @@ def _some(value: Any, types: tuple[TensorType, ...]) -> int | tuple[int, ...] | 
         case((), shift=1),
     ),
 )
-def roll(
-    x: TensorType, *, shift: Annotated[int | tuple[int, ...], _whole], axis: Annotated[int | tuple[int, ...] | None, _some] = None
-) -> TensorType:
+def roll(x: TensorType, *, shift: Annotated[tuple[int, ...], _whole], axis: Annotated[tuple[int, ...] | None, _some] = None) -> TensorType:
     """Move items along an axis by ``shift`` places; those that leave at the end come in at the beginning.
 
     ``shift`` and ``axis`` may be several. Without an axis the elements move in row-major order.
     """
-    shifts, axes = several(shift), several(axis)
-    if 1 not in (len(shifts), len(axes)) and len(shifts) != len(axes):
-        raise ArgumentError(f"{len(shifts)} shifts do not fit {len(axes)} axes", fits="one of them, or as many")
+    axes = (0,) if axis is None else axis
+    if 1 not in (len(shift), len(axes)) and len(shift) != len(axes):
+        raise ArgumentError(f"{len(shift)} shifts do not fit {len(axes)} axes", fits="one of them, or as many")
     return x
 
 
 @roll.vjp
-def _(g: Tensor, y: Tensor, x: Tensor, shift: Any, axis: Any) -> tuple[Tensor]:
-    return (roll(g, shift=tuple([-s for s in shift]) if isinstance(shift, tuple) else -shift, axis=axis),)
+def _(g: Tensor, y: Tensor, x: Tensor, shift: tuple[int, ...], axis: tuple[int, ...] | None) -> tuple[Tensor]:
+    return (roll(g, shift=tuple([-places for places in shift]), axis=axis),)
 
 
 @roll.vmap
-def _(mapped: tuple[bool, ...], x: Tensor, shift: Any, axis: Any) -> Tensor:
+def _(mapped: tuple[bool, ...], x: Tensor, shift: tuple[int, ...], axis: tuple[int, ...] | None) -> Tensor:
     if axis is not None:
-        return roll(x, shift=shift, axis=after(several(axis)))
+        return roll(x, shift=shift, axis=after(axis))
     rows = reshape(x, (x.shape[0], sizes.product(x.shape[1:])))
     return reshape(roll(rows, shift=shift, axis=(1,)), x.shape)
 
@@ -493,17 +494,17 @@ def _resized(x: Tensor, axis: int, size: Dim) -> Shape:
 
 def _mirrored(x: Tensor, axis: int, width: tuple[int, int], mode: str) -> list[Tensor]:
     size = x.shape[axis]
-    if size == 0 or not (isinstance(size, int) or mode == "edge"):
+    if size != 0 and mode == "edge":
+        ends = narrow(x, axis=axis, start=0, length=1), narrow(x, axis=axis, start=size - 1, length=1)
+        before, behind = [broadcast_to(end, shape=_resized(x, axis, n)) for end, n in zip(ends, width, strict=True)]
+        return [before, x, behind]
+    if size == 0 or not isinstance(size, int):
         raise ShapeError(
             f"pad: an axis of size {size} cannot be padded with mode={mode!r}",
             given=[f"x: {describe(x)}"],
             fits="an axis of known size with items, or mode='constant'",
         )
-    if mode == "edge":
-        ends = narrow(x, axis=axis, start=0, length=1), narrow(x, axis=axis, start=size - 1, length=1)
-        before, behind = [broadcast_to(end, shape=_resized(x, axis, n)) for end, n in zip(ends, width, strict=True)]
-        return [before, x, behind]
-    items = np.pad(np.arange(size), width, cast("Any", mode)).tolist()
+    items: list[int] = np.pad(np.arange(size), width, cast("Any", mode)).tolist()
     return [_run(x, axis, items[start:stop]) for start, stop in _runs(items)]
 
 
@@ -529,13 +530,13 @@ def _diagonal_shape(shape: Shape, offset: int, axis1: int, axis2: int) -> Shape:
     if axis1 == axis2:
         raise ArgumentError("a diagonal runs along two axes", fits="two different ones")
     below, beside = shape[axis1] - max(-offset, 0), shape[axis2] - max(offset, 0)
-    if isinstance(below, int) and isinstance(beside, int):
-        length: Dim = max(min(below, beside), 0)
-    elif below == beside:
-        length = below
-    else:
+    longer = below - beside
+    length = beside if isinstance(longer, int) and longer > 0 else below
+    if isinstance(length, int) and isinstance(longer, int):
+        length = max(length, 0)
+    elif not isinstance(longer, int) or not sizes.is_size(length):
         raise ShapeError(
-            f"sizes {shape[axis1]} and {shape[axis2]} do not tell how long the diagonal is", fits="known or equal sizes, offset=0"
+            f"the diagonal {offset} of sizes {shape[axis1]} and {shape[axis2]} has no known length", fits="known or equal sizes, offset=0"
         )
     return (*[size for i, size in enumerate(shape) if i not in (axis1, axis2)], length)
 
@@ -665,7 +666,7 @@ def _(mapped: tuple[bool, ...], x: Tensor, k: int) -> Tensor:
 
 
 # ---------------------------------------------------------------- several results
-@op("$x[$index]", view=True, linear=("x",), flops=0, text="$x[$index]", tex="$x_{$index}", group="internal")
+@op("$x[$index]", view=True, linear=("x",), flops=0, text="$x[$index]", tex="{$x}_{$index}", group="internal")
 def part(x: TensorType, *, index: int) -> TensorType:
     """One of the results of an op that has several."""
     assert isinstance(x, Bundle)

@@ -58,4 +58,4 @@ def _has_names(attrs: tuple[Any, ...]) -> bool:
 
 def _finite(value: Any) -> bool:
     array = np.asarray(value)
-    return array.dtype.kind in "biu" or bool(np.isfinite(array.astype("float64")).all())
+    return array.dtype.kind in "biu" or bool(np.isfinite(array if array.dtype.kind == "c" else array.astype("float64")).all())

@@ -47,7 +47,7 @@ def _zeros(op: Op, number: Any) -> Iterator[Rule]:
     pattern, sentence = op(x, number), f"``{op.name}`` with ``{number}`` is ``{number}``"
 
     def whole(x: Tensor) -> Any:
-        return None if dtypes.is_float(x.dtype) else number
+        return None if dtypes.is_inexact(x.dtype) else number
 
     def assumed(x: Tensor) -> Any:
         return number

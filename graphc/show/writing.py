@@ -46,7 +46,7 @@ class _Place:
 
 def _place(literals: tuple[str, ...], i: int) -> _Place:
     before, after = literals[i].rstrip(), literals[i + 1].lstrip()
-    closed = before.endswith(("(", "[", "{", "|", ",", "⌊", "⌈")) and after.startswith((")", "]", "}", "|", ",", "⌋", "⌉"))
+    closed = before.endswith(("(", "[", "{", "|", ",", "⌊", "⌈")) and after.startswith((")", "]", "}", "|", ",", "⌋", "⌉", r"\right)"))
     return _Place(before, not after and i + 2 == len(literals), closed)
 
 
@@ -123,7 +123,7 @@ def _level(node: Tensor, template: str, places: Sequence[_Place]) -> int:
     if template.startswith("-"):
         return PRODUCT
     if not all(place.closed for place in places):
-        return op_of(node).binds
+        return ATOM if template.startswith(r"\left(") and template.endswith(r"\right)") else op_of(node).binds
     # A fraction or an exponential is of one piece, but no base of a power.
     return POWER if not template.endswith((")", "]")) and (op_of(node).binds or "^" in template) else ATOM
 

@@ -166,9 +166,11 @@ def test_the_gradient_of_einsum_is_the_differences(subscripts: str, shapes: Shap
     assert check_gradient(gc.einsum(subscripts, *inputs), inputs, at=dict(zip(inputs, values_of(shapes), strict=True)))
 
 
-def test_jax_agrees_on_values_and_on_gradients() -> None:
+@pytest.mark.parametrize("chunk", range(8))
+def test_jax_agrees_on_values_and_on_gradients(chunk: int) -> None:
+    """Several at once, since most of the time goes into calling XLA."""
     inputs, values, outputs = [], [], []
-    for subscripts, shapes in EXAMPLES:
+    for subscripts, shapes in (WRITTEN + DRAWN[:40])[chunk::8]:
         own = inputs_of(shapes)
         y = gc.einsum(subscripts, *own)
         outputs += [y, *gc.grad(gc.sum(gc.sin(y)), own)]
@@ -396,6 +398,9 @@ STACKS: list[tuple[str, dict[str, Any], Shapes]] = [
     ("einsum", {"subscripts": "ii,i"}, ((3, 3), (3,))),
     ("diagonals", {"subscripts": "aba->ba"}, ((2, 3, 2),)),
     ("on_diagonals", {"subscripts": "ab->bab"}, ((2, 3),)),
+    ("layer_norm", {"axis": (1,), "epsilon": 0.1}, ((2, 3),)),
+    ("rms_norm", {"axis": (0,), "epsilon": 0.1}, ((2, 3),)),
+    ("softmax_crossentropy", {"axis": 0}, ((2, 3), (2, 3))),
 ]
 
 
@@ -413,3 +418,52 @@ def test_an_op_on_stacks_is_the_stack_of_the_op(name: str, attributes: dict[str,
             own = [value[i] if on else value for on, value in zip(mapped, values, strict=True)]
             call = op(own, **attributes) if op.variadic else op(*own, **attributes)
             np.testing.assert_allclose(found[i], gc.evaluate(call), rtol=1e-12)
+
+
+@pytest.mark.parametrize("subscripts", ["ij,jk->ik", "ii,i->i", "i,ij,j->", "...i,ij->...j"])
+def test_forward_mode_and_vmap_of_einsum(subscripts: str) -> None:
+    shapes = tuple((3,) * len(term.replace("...", "b")) for term in subscripts.partition("->")[0].split(","))
+    values, tangents = values_of(shapes), values_of(shapes, seed=1)
+    inputs, moved = inputs_of(shapes), inputs_of(shapes)
+    y = gc.einsum(subscripts, *inputs)
+    found = gc.evaluate(gc.jvp(y, inputs, moved), dict(zip(inputs + moved, values + tangents, strict=True)))
+    each = [np.einsum(subscripts, *values[:i], tangents[i], *values[i + 1 :]) for i in range(len(shapes))]
+    np.testing.assert_allclose(found, sum(each), rtol=1e-12)
+
+    stacks = [np.stack([value, tangent]) for value, tangent in zip(values, tangents, strict=True)]
+    xs = inputs_of([stack.shape for stack in stacks])
+    found = gc.evaluate(gc.vmap(lambda *own: gc.einsum(subscripts, *own))(*xs), dict(zip(xs, stacks, strict=True)))
+    np.testing.assert_allclose(found, [np.einsum(subscripts, *values), np.einsum(subscripts, *tangents)], rtol=1e-12)
+
+
+# ---------------------------------------------------------------- complex numbers
+COMPLEX: dict[str, tuple[Any, Any, Shapes]] = {
+    "matmul": (gc.matmul, np.matmul, ((2, 3), (3, 2))),
+    "matmul of vectors": (gc.matmul, np.matmul, ((3,), (3, 2))),
+    "einsum": (lambda a, b: gc.einsum("ij,kj->ik", a, b), lambda a, b: np.einsum("ij,kj->ik", a, b), ((2, 3), (2, 3))),
+    "a diagonal": (lambda a, b: gc.einsum("ii,i->i", a, b), lambda a, b: np.einsum("ii,i->i", a, b), ((3, 3), (3,))),
+    "vdot": (gc.vdot, np.vdot, ((2, 3), (6,))),
+    "kron": (gc.kron, np.kron, ((2, 3), (2, 1))),
+}
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_complex_operands(name: str) -> None:
+    """The gradient is dL/dRe + i dL/dIm, here of the sum of weights times the real and imaginary parts, by differences."""
+    build, numpys, shapes = COMPLEX[name]
+    values = [a + 1j * b for a, b in zip(values_of(shapes), values_of(shapes, seed=1), strict=True)]
+    inputs = inputs_of(shapes, "complex128")
+    y, expected = build(*inputs), numpys(*values)
+    weights = values_of((np.shape(expected),), seed=2)[0] + 1j * values_of((np.shape(expected),), seed=3)[0]
+    loss = gc.sum(gc.real(gc.conj(gc.constant(weights)) * y))
+    run = gc.compile(inputs, [y, *gc.grad(loss, inputs)])
+    value, *gradients = run(*values)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    for i, gradient in enumerate(gradients):
+        for place in np.ndindex(shapes[i]):
+            for direction in (1, 1j):
+                step = np.zeros(shapes[i], complex)
+                step[place] = 1e-3 * direction
+                above, below = (numpys(*values[:i], values[i] + sign * step, *values[i + 1 :]) for sign in (1, -1))
+                slope = np.sum((np.conj(weights) * (above - below)).real) / 2e-3
+                assert slope == pytest.approx((gradient[place] * np.conj(direction)).real, rel=1e-6, abs=1e-9)

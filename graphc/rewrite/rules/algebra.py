@@ -121,7 +121,7 @@ def one_over(x: Tensor) -> Tensor:
 @rule(x * reciprocal(y), safety="overflow")
 def times_reciprocal(x: Tensor, y: Tensor) -> Tensor | None:
     """Times a reciprocal is a quotient, with one rounding less and no overflow of the reciprocal."""
-    return x / y if dtypes.is_float(y.dtype) else None
+    return x / y if dtypes.is_inexact(y.dtype) else None
 
 
 @rule(x / reciprocal(y), safety="overflow")
@@ -145,7 +145,7 @@ def to_the_second(x: Tensor) -> Tensor | None:
 @rule(x**-1, safety="rounding")
 def to_the_minus_first(x: Tensor) -> Tensor | None:
     """The power -1 is the reciprocal; of whole numbers it is an error, and stays one."""
-    return reciprocal(x) if dtypes.is_float(x.dtype) else None
+    return reciprocal(x) if dtypes.is_inexact(x.dtype) else None
 
 
 @rule(_x**0, safety="exact")

@@ -40,7 +40,7 @@ def _joined(c1: Constant, c2: Constant, op: Any) -> Constant | None:
 def _sum(c1: Constant, c2: Constant) -> Constant | None:
     """The sum, if it is exact and of numbers of one sign: else it could lose digits that the two steps keep."""
     total = _joined(c1, c2, np.add)
-    if total is None or not dtypes.is_float(c1.dtype):
+    if total is None or not dtypes.is_inexact(c1.dtype):
         return total
     exact = ((total.value - c1.value == c2.value) & (total.value - c2.value == c1.value)).all()
     return total if exact and (np.signbit(c1.value) == np.signbit(c2.value)).all() else None
