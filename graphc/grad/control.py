@@ -197,7 +197,9 @@ def _length(name: str, items: Sequence[Tensor], length: Any) -> Dim:
     found = list(dict.fromkeys([x.shape[0] for x in items] + ([] if length is None else [sizes.canonical((length,))[0]])))
     if len(found) > 1:
         raise ShapeError(
-            f"{name}: the sequences have {' and '.join([str(n) for n in found])} items", given=[describe(x) for x in items], fits="one length"
+            f"{name}: the sequences have {' and '.join([str(n) for n in found])} items",
+            given=[describe(x) for x in items],
+            fits="one length",
         )
     if not found:
         raise ArgumentError(f"{name}: there is nothing to loop over", fits="xs, or length=")

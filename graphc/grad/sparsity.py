@@ -66,8 +66,23 @@ def _rows(node: Tensor, rows: dict[Tensor, Array], columns: int) -> Array | None
         return _through(node, below[0][0], below[0][1], columns)
     if isinstance(node.type, Bundle):
         return None
+    if len(below) == 1 and (along := _along(node)) is not None:
+        joined = below[0][1].any(axis=along, keepdims=True)
+        return np.broadcast_to(joined, below[0][1].shape) if node.shape == node.inputs[0].shape else joined.reshape(*_known(node), columns)
     anything = np.logical_or.reduce([found.reshape(-1, columns).any(axis=0) for _, found in below])
     return np.broadcast_to(anything, (*_known(node), columns))
+
+
+def _along(node: Tensor) -> tuple[int, ...] | None:
+    """The axes along which elements meet, for an op that reduces or works along axes of its one operand."""
+    axis: Any = node.attributes.get("axis")
+    if axis is None or len(node.inputs) != 1:
+        return None
+    axes: tuple[int, ...] = axis if isinstance(axis, tuple) else (axis,)
+    x = node.inputs[0]
+    left = tuple([size for i, size in enumerate(x.shape) if i not in axes])
+    kept = tuple([1 if i in axes else size for i, size in enumerate(x.shape)])
+    return axes if node.shape in (x.shape, left, kept) else None
 
 
 def _aligned(found: Array, ndim: int) -> Array:

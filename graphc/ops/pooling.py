@@ -381,10 +381,10 @@ def _pooled(x: TensorType, pool_size: Any, strides: Any, padding: Any, dilation_
     attributes = _asked(x, pool_size, strides, padding, dilation_rate, "pool_size")
     for i, (n, places) in enumerate(zip(x.shape[1:-1], _places(x, **attributes), strict=True)):
         k, s, (low, high), d = [attributes[name][i] for name in ("size", "strides", "padding", "dilation")]
-        if isinstance(n, int) and isinstance(places, int) and (low or high):
-            items: Any = np.arange(places)[:, None] * s + np.arange(k) * d - low
-            if not ((items >= 0) & (items < n)).any(axis=1).all():
-                raise ShapeError(f"a window along spatial axis {i} lies in the padding alone", fits="padding below the window's size")
+        if not (isinstance(n, int) and isinstance(places, int)):
+            continue  # a formula of a name tells nothing
+        if not all(any(0 <= p * s + t * d - low < n for t in range(k)) for p in range(places) if low or high):
+            raise ShapeError(f"a window along spatial axis {i} lies in the padding alone", fits="padding below the window's size")
     return attributes
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from graphc.core import (
     OPS,
@@ -203,7 +203,9 @@ def _spelt_product(e: Any) -> Any:
     """Products of which one factor overflows where another underflows, and ``u * log(v)`` where both may be 0."""
     sp, f = sympy(), _spelt()
     powers = e.as_powers_dict()
-    for base, exponent in cast("dict[Any, Any]", powers).items():
+    base: Any
+    exponent: Any
+    for base, exponent in list(powers.items()):
         if isinstance(base, f.sigmoid | f.bose) and exponent.is_Integer and exponent > 0:
             found = _with_exp(e, base)
             if found is not None:

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.core import OPS
-from graphc.testing import calls, check_gradient
+from graphc.testing import check_gradient
 
 both = pytest.mark.parametrize("backend", ["numpy", "jax"])
 Build = Any  # of a namespace, gc or np, and a tensor or array
@@ -191,32 +190,6 @@ def test_linspace_between_tensors_has_a_gradient() -> None:
     y = gc.linspace(a, b, 5, dtype="float64")
     np.testing.assert_allclose(gc.evaluate(y, {a: [0, 1], b: 2.0}), np.linspace([0, 1], 2.0, 5), rtol=1e-15)
     assert check_gradient(y, [a, b])
-
-
-# ---------------------------------------------------------------- stacks
-STACKED = [
-    pytest.param(call, id=str(call))
-    for op in OPS.values()
-    if op.batch is not None and op.group in ("shape", "reduce", "accumulation")
-    for call in calls(op)
-]
-
-
-@pytest.mark.parametrize("call", STACKED)
-def test_on_stacks_an_op_does_to_each_what_it_does_alone(call: Any) -> None:
-    """Every choice of which operands are stacks."""
-    alone, values = call.inputs(), [call.values(seed=seed) for seed in range(3)]
-    expected = [gc.evaluate(call.node(alone), dict(zip(alone, each, strict=True))) for each in values]
-    for mapped in itertools.product((True, False), repeat=len(alone)):
-        if not any(mapped):
-            continue
-        stacks = [gc.input("x", (3, *x.shape) if own else x.shape, x.dtype) for x, own in zip(alone, mapped, strict=True)]
-        given = [np.stack(own) if is_mapped else own[0] for own, is_mapped in zip(zip(*values, strict=True), mapped, strict=True)]
-        found = gc.evaluate(call.op.batch(mapped, *stacks, **call.node(alone).attributes), dict(zip(stacks, given, strict=True)))
-        if not all(mapped):
-            chosen = [[own[i if m else 0] for own, m in zip(zip(*values, strict=True), mapped, strict=True)] for i in range(3)]
-            expected = [gc.evaluate(call.node(alone), dict(zip(alone, each, strict=True))) for each in chosen]
-        np.testing.assert_allclose(found, expected, rtol=1e-13)
 
 
 # ---------------------------------------------------------------- methods
