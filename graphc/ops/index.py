@@ -196,7 +196,7 @@ def index_dtype(dtype: str) -> str:
 _INDICES: dict[str, Any] = {"promote": ("indices",), "compute": index_dtype, "raises": True}
 
 
-@op("xp.arange($length)", flops=0, text="0..$length", tex=r"0..$length", cases=(case(length=3), case(length=0)))
+@op("xp.arange($length)", flops=0, text="arange($length)", tex=r"\operatorname{arange}($length)", cases=(case(length=3), case(length=0)))
 def iota(*, length: Dim) -> TensorType:
     """The indices of an axis: 0, 1, 2 ..., int64."""
     return TensorType("int64", (length,))

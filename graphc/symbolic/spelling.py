@@ -203,16 +203,14 @@ def _spelt_product(e: Any) -> Any:
     """Products of which one factor overflows where another underflows, and ``u * log(v)`` where both may be 0."""
     sp, f = sympy(), _spelt()
     powers = e.as_powers_dict()
-    base: Any
-    exponent: Any
-    for base, exponent in list(powers.items()):
+    for base, exponent in powers.items():
         if isinstance(base, f.sigmoid | f.bose) and exponent.is_Integer and exponent > 0:
             found = _with_exp(e, base)
             if found is not None:
                 return found
-        if isinstance(base, f.sigmoid) and powers.get(f.expm1(-base.args[0])) == 1 and exponent == 1:
+        if isinstance(base, f.sigmoid) and powers.get(f.expm1(-base.args[0])) == 1 and exponent is sp.S.One:
             return e / base / f.expm1(-base.args[0]) * sp.tanh(-base.args[0] / 2)
-        if isinstance(base, f.expm1) and exponent == 1 and powers.get(f.sigmoid(-base.args[0])) == 1:
+        if isinstance(base, f.expm1) and exponent is sp.S.One and powers.get(f.sigmoid(-base.args[0])) == 1:
             return e / base / f.sigmoid(-base.args[0]) * sp.tanh(base.args[0] / 2)
         if isinstance(base, sp.sinh) and exponent.is_positive:
             found = _with_sech(e, base, powers)
