@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from graphc.picture import draw
     from graphc.pipeline import Function, compile, evaluate
     from graphc.show import formula, listing
+    from graphc.symbolic import from_sympy, pointwise, to_sympy
     from graphc.testing import check_gradient
 
 __version__ = "0.1.0"
@@ -51,6 +52,9 @@ _LATER = {
     "formula": "graphc.show",
     "listing": "graphc.show",
     "check_gradient": "graphc.testing",
+    "from_sympy": "graphc.symbolic",
+    "pointwise": "graphc.symbolic",
+    "to_sympy": "graphc.symbolic",
 }
 
 __all__ = [
@@ -71,6 +75,7 @@ __all__ = [
     "evaluate",
     "fft",
     "formula",
+    "from_sympy",
     "grad",
     "hessian",
     "hvp",
@@ -83,8 +88,10 @@ __all__ = [
     "listing",
     "map",
     "nn",
+    "pointwise",
     "random",
     "scan",
+    "to_sympy",
     "value_and_grad",
     "variable",
     "vjp",

@@ -304,6 +304,9 @@ WHOLE: dict[str, Any] = {
     "a gradient": lambda A, B, c: gc.grad(gc.sum(gc.square(gc.sigmoid(A @ B @ A) * c)), A),
     "gradient of max": lambda A, B, c: gc.grad(gc.max(A * c), A),
     "gradient of a slice": lambda A, B, c: gc.grad(gc.sum(gc.log(2 + A[1, ::2])), A),
+    "linear algebra": lambda A, B, c: gc.linalg.det(A @ B) + gc.linalg.inv(A @ B) + gc.linalg.solve(A @ B, A[:, :2]),
+    "a column": lambda A, B, c: gc.linalg.solve(A @ B, B[0]),
+    "gradient of det": lambda A, B, c: gc.grad(gc.linalg.det(A @ B), A),
     "a loss": lambda A, B, c: gc.categorical_crossentropy(gc.constant([[0.0, 1, 0], [1, 0, 0]], "float64"), A, from_logits=True),
 }
 

@@ -148,11 +148,21 @@ def counting(dtype: DType) -> DType:
     return "int8" if dtype == "bool" else dtype
 
 
+def counting_in_order(dtype: DType) -> DType:
+    """As :func:`counting`, for numbers that have an order."""
+    return counting(ordered(dtype))
+
+
 def numeric(dtype: DType) -> DType:
     """The dtype itself; truth values, which are no numbers, raise :class:`DTypeError`."""
     if dtype == "bool":
         raise DTypeError("truth values are not numbers", fits="an integer or float dtype; gc.logical_not and its like for truth values")
     return dtype
+
+
+def signed(dtype: DType) -> DType:
+    """As :func:`numeric`, for numbers that have an order."""
+    return ordered(numeric(dtype))
 
 
 def weak(value: bool | int | float | complex, dtype: DType) -> DType:

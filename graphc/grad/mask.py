@@ -107,4 +107,4 @@ def _moved(mask: Tensor, node: Tensor, index: int) -> Tensor:
     assert node.op is not None
     assert node.op.reverse is not None
     weights = ops.cast(mask, dtype=node.dtype)  # 0 and 1, so that what arrives is 0 where nothing under the mask is met
-    return node.op.reverse(weights, node, *node.inputs, **node.op.keywords(node))[index] > 0
+    return ops.not_equal(node.op.reverse(weights, node, *node.inputs, **node.op.keywords(node))[index], 0)

@@ -23,9 +23,7 @@ def _unlike(z: TensorType) -> TensorType:
 def aligned(mapped: tuple[bool, ...], operands: tuple[Tensor, ...]) -> list[Tensor]:
     """Operands that broadcast, with axes of size 1 after the new first one, so that they still do on stacks."""
     rank = max([x.ndim - m for x, m in zip(operands, mapped, strict=True)])
-    return [
-        reshape(x, (x.shape[0], *[1] * (rank + 1 - x.ndim), *x.shape[1:])) if m else x for x, m in zip(operands, mapped, strict=True)
-    ]
+    return [reshape(x, (x.shape[0], *[1] * (rank + 1 - x.ndim), *x.shape[1:])) if m else x for x, m in zip(operands, mapped, strict=True)]
 
 
 def _parts(z: Tensor) -> list[Tensor]:

@@ -120,12 +120,12 @@ def _out(emit: str) -> str | None:
 
 
 def unary(
-    name: str, title: str, emit: str | None = "", *, d: Partial, returns: str = "", compute: Any = dtypes.floating, **fields: Any
+    name: str, title: str, emit: str | None = "", *, d: Partial, returns: Any = "", compute: Any = dtypes.floating, **fields: Any
 ) -> Op:
-    """Declare a function of one operand. ``emit=None`` leaves the target to decompose it."""
+    """Declare a function of one operand. ``emit=None`` leaves the target to decompose it; ``returns`` is a dtype, or a function of one."""
 
     def rule(x: TensorType) -> TensorType:
-        return x.with_dtype(returns) if returns else x
+        return x.with_dtype(returns(x.dtype) if callable(returns) else returns or x.dtype)
 
     rule.__doc__ = title
     source = None if emit is None else emit or f"xp.{name}($x)"
@@ -210,10 +210,28 @@ negative = unary(
     "negative", "``-x``.", d=-1, compute=dtypes.numeric, text="-$x", tex="-$x", binds=2, sympy="-x", linear=("x",), laws=("involution",)
 )
 reciprocal = unary(
-    "reciprocal", "``1 / x``.", d=lambda y, x: -square(y), domain=((0.3, 3.0),), text="1 / $x", tex=r"\frac{1}{$x}", binds=2, sympy="1 / x"
+    "reciprocal",
+    "``1 / x``.",
+    compute=dtypes.inexact,
+    d=lambda y, x: -square(y),
+    domain=((0.3, 3.0),),
+    text="1 / $x",
+    tex=r"\frac{1}{$x}",
+    binds=2,
+    sympy="1 / x",
 )
 square = unary("square", "``x * x``.", d=lambda y, x: 2 * x, compute=dtypes.counting, text="$x²", tex="$x^2", binds=1, sympy="x**2")
-sqrt = unary("sqrt", "Square root.", d=lambda y, x: 0.5 / y, domain=((0.1, 4.0),), text="√$x", tex=r"\sqrt{$x}", binds=1, sympy="sqrt(x)")
+sqrt = unary(
+    "sqrt",
+    "Square root.",
+    compute=dtypes.inexact,
+    d=lambda y, x: 0.5 / y,
+    domain=((0.1, 4.0),),
+    text="√$x",
+    tex=r"\sqrt{$x}",
+    binds=1,
+    sympy="sqrt(x)",
+)
 cbrt = unary(
     "cbrt",
     "Cube root, also of negative numbers.",
@@ -227,6 +245,7 @@ rsqrt = unary(
     "``1 / sqrt(x)``.",
     "1 / xp.sqrt($x)",
     jax="jax.lax.rsqrt($x)",
+    compute=dtypes.inexact,
     d=lambda y, x: -0.5 * y / x,
     domain=((0.1, 4.0),),
     tex=r"$x^{-1/2}",
@@ -234,11 +253,23 @@ rsqrt = unary(
     binds=1,
     sympy="x**Rational(-1, 2)",
 )
+
+
+def _direction(x: Tensor) -> Tensor:
+    """``|z + dz| = |z| + Re(p dz)`` with this p; of a real number its sign."""
+    if not dtypes.is_complex(x.dtype):
+        return sign(x)
+    size = abs(x)
+    return where(equal(size, 0), 0, OPS["conj"](x) / size)
+
+
 abs = unary(
     "abs",
-    "Absolute value.",
-    d=lambda y, x: sign(x),
+    "Absolute value; of a complex number its distance from 0.",
+    d=lambda y, x: _direction(x),
     compute=None,
+    returns=dtypes.real,
+    out="np.abs($x, out=$out)",
     text="|$x|",
     tex="|$x|",
     sympy="Abs(x)",
@@ -250,7 +281,7 @@ sign = unary(
     "sign",
     "-1, 0 or 1; NaN of NaN.",
     d=0,
-    compute=dtypes.numeric,
+    compute=dtypes.signed,
     sympy="sign(x)",
     laws=("idempotent",),
     zero_gradient="sign is flat between its steps",
@@ -270,7 +301,7 @@ def _power_base(y: Tensor, a: Tensor, b: Tensor) -> Any:
 
 
 def _power_exponent(y: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    at_zero = where(greater_equal(b, 0), 0, -math.inf)
+    at_zero: Any = 0 if dtypes.is_complex(b.dtype) else where(greater_equal(b, 0), 0, -math.inf)
     return where(equal(a, 0), at_zero, y * log(a))
 
 
@@ -292,7 +323,7 @@ mod = binary(
     "mod",
     "Remainder with the sign of ``b``, as Python has it.",
     d=(1, lambda y, a, b: -floor_divide(a, b)),
-    compute=dtypes.counting,
+    compute=dtypes.counting_in_order,
     domain=((4.3, 4.6), (1.0, 1.05)),
     ulps=8,
 )
@@ -300,13 +331,14 @@ floor_divide = binary(
     "floor_divide",
     "Quotient rounded down.",
     d=(0, 0),
-    compute=dtypes.counting,
+    compute=dtypes.counting_in_order,
     domain=((1.2, 1.8), (0.95, 1.05)),
     zero_gradient="rounding is flat between its steps",
 )
 maximum = binary(
     "maximum",
     "The larger of two; NaN if one is.",
+    compute=dtypes.ordered,
     d=(_half(lambda a, b: a > b, lambda a, b: a >= b), _half(lambda a, b: b > a, lambda a, b: b >= a)),
     kinks=lambda a, b: equal(a, b),
     kink_note="1/2 each where equal",
@@ -318,6 +350,7 @@ maximum = binary(
 minimum = binary(
     "minimum",
     "The smaller of two; NaN if one is.",
+    compute=dtypes.ordered,
     d=(_half(lambda a, b: a < b, lambda a, b: a <= b), _half(lambda a, b: b < a, lambda a, b: b <= a)),
     kinks=lambda a, b: equal(a, b),
     kink_note="1/2 each where equal",
@@ -328,11 +361,21 @@ minimum = binary(
 )
 
 # ---------------------------------------------------------------- exponentials and logarithms
-exp = unary("exp", "``e`` to the power ``x``.", d=lambda y, x: y, tex="e^{$x}", sympy="exp(x)")
-expm1 = unary("expm1", "``exp(x) - 1`` without cancellation.", d=lambda y, x: exp(x), tex="(e^{$x} - 1)", sympy="exp(x) - 1")
+exp = unary("exp", "``e`` to the power ``x``.", compute=dtypes.inexact, d=lambda y, x: y, tex="e^{$x}", sympy="exp(x)")
+expm1 = unary(
+    "expm1", "``exp(x) - 1`` without cancellation.", compute=dtypes.inexact, d=lambda y, x: exp(x), tex="(e^{$x} - 1)", sympy="exp(x) - 1"
+)
 exp2 = unary("exp2", "2 to the power ``x``.", d=lambda y, x: y * LN2, tex="2^{$x}", sympy="2**x")
 log = unary(
-    "log", "Natural logarithm.", d=lambda y, x: reciprocal(x), domain=((0.1, 4.0),), tex=r"\log $x", binds=2, sympy="log(x)", text="log($x)"
+    "log",
+    "Natural logarithm.",
+    compute=dtypes.inexact,
+    d=lambda y, x: reciprocal(x),
+    domain=((0.1, 4.0),),
+    tex=r"\log $x",
+    binds=2,
+    sympy="log(x)",
+    text="log($x)",
 )
 log1p = unary(
     "log1p",
@@ -345,7 +388,13 @@ log1p = unary(
 )
 log2 = unary("log2", "Logarithm to base 2.", d=lambda y, x: 1 / (LN2 * x), domain=((0.1, 4.0),), tex=r"\log_2($x)", sympy="log(x, 2)")
 log10 = unary(
-    "log10", "Logarithm to base 10.", d=lambda y, x: 1 / (LN10 * x), domain=((0.1, 4.0),), tex=r"\log_{10}($x)", sympy="log(x, 10)"
+    "log10",
+    "Logarithm to base 10.",
+    compute=dtypes.inexact,
+    d=lambda y, x: 1 / (LN10 * x),
+    domain=((0.1, 4.0),),
+    tex=r"\log_{10}($x)",
+    sympy="log(x, 10)",
 )
 logaddexp = binary(
     "logaddexp",
@@ -411,16 +460,18 @@ def _share(y: Tensor, own: Tensor, other: Tensor) -> Tensor:
 
 
 # ---------------------------------------------------------------- trigonometry
-sin = unary("sin", "Sine; radians.", d=lambda y, x: cos(x), tex=r"\sin($x)", sympy="sin(x)")
-cos = unary("cos", "Cosine; radians.", d=lambda y, x: -sin(x), tex=r"\cos($x)", sympy="cos(x)")
-tan = unary("tan", "Tangent; radians.", d=lambda y, x: 1 + square(y), domain=((-1.2, 1.2),), tex=r"\tan($x)", sympy="tan(x)")
+sin = unary("sin", "Sine; radians.", compute=dtypes.inexact, d=lambda y, x: cos(x), tex=r"\sin($x)", sympy="sin(x)")
+cos = unary("cos", "Cosine; radians.", compute=dtypes.inexact, d=lambda y, x: -sin(x), tex=r"\cos($x)", sympy="cos(x)")
+tan = unary(
+    "tan", "Tangent; radians.", compute=dtypes.inexact, d=lambda y, x: 1 + square(y), domain=((-1.2, 1.2),), tex=r"\tan($x)", sympy="tan(x)"
+)
 asin = unary("asin", "Inverse sine.", "xp.arcsin($x)", d=lambda y, x: rsqrt((1 - x) * (1 + x)), domain=((-0.9, 0.9),), sympy="asin(x)")
 acos = unary(
     "acos", "Inverse cosine.", "xp.arccos($x)", d=lambda y, x: -rsqrt((1 - x) * (1 + x)), domain=((-0.9, 0.9),), sympy="acos(x)", ulps=8
 )
 atan = unary("atan", "Inverse tangent.", "xp.arctan($x)", d=lambda y, x: reciprocal(1 + square(x)), sympy="atan(x)")
-sinh = unary("sinh", "Hyperbolic sine.", d=lambda y, x: cosh(x), tex=r"\sinh($x)", sympy="sinh(x)")
-cosh = unary("cosh", "Hyperbolic cosine.", d=lambda y, x: sinh(x), tex=r"\cosh($x)", sympy="cosh(x)")
+sinh = unary("sinh", "Hyperbolic sine.", compute=dtypes.inexact, d=lambda y, x: cosh(x), tex=r"\sinh($x)", sympy="sinh(x)")
+cosh = unary("cosh", "Hyperbolic cosine.", compute=dtypes.inexact, d=lambda y, x: sinh(x), tex=r"\cosh($x)", sympy="cosh(x)")
 asinh = unary("asinh", "Inverse hyperbolic sine.", "xp.arcsinh($x)", d=lambda y, x: reciprocal(hypot(x, 1)), sympy="asinh(x)")
 acosh = unary(
     "acosh",
@@ -485,7 +536,7 @@ sinc = unary(
     None,
     jax="xp.sinc($x)",
     d=lambda y, x: sinc_derivative(x, order=1),
-    compute=dtypes.averaging,
+    compute=lambda dtype: dtypes.averaging(dtypes.ordered(dtype)),
     sympy="sin(pi * x) / (pi * x)",
     flops=4,
 )
@@ -494,7 +545,7 @@ sinc_derivative = register(
     _sinc_type,
     pointwise=True,
     promote=("x",),
-    compute=dtypes.averaging,
+    compute=lambda dtype: dtypes.averaging(dtypes.ordered(dtype)),
     group="pointwise",
     domain=((-3.0, 3.0),),
     flops=_sinc_flops,
@@ -530,7 +581,14 @@ def _sinc_series(x: Tensor, order: int) -> Tensor:
 
 
 # ---------------------------------------------------------------- activations
-tanh = unary("tanh", "Hyperbolic tangent.", d=lambda y, x: _sech2(x), tex=r"\tanh($x)", sympy="tanh(x)")
+tanh = unary(
+    "tanh",
+    "Hyperbolic tangent.",
+    compute=dtypes.inexact,
+    d=lambda y, x: _sech2(x) if dtypes.is_float(x.dtype) else reciprocal(square(cosh(x))),
+    tex=r"\tanh($x)",
+    sympy="tanh(x)",
+)
 sigmoid = unary(
     "sigmoid",
     "``1 / (1 + exp(-x))``.",
@@ -553,7 +611,7 @@ relu = unary(
     "``max(x, 0)``.",
     "xp.maximum($x, 0)",
     d=lambda y, x: one_where(x > 0, x),
-    compute=dtypes.numeric,
+    compute=dtypes.signed,
     sympy="Max(x, 0)",
     kinks=lambda x: equal(x, 0),
     kink_note="0 at 0",
@@ -564,7 +622,7 @@ relu6 = unary(
     "``min(max(x, 0), 6)``.",
     None,
     d=lambda y, x: one_where(logical_and(x > 0, x < 6), x),
-    compute=dtypes.numeric,
+    compute=dtypes.signed,
     sympy="Min(Max(x, 0), 6)",
     kinks=lambda x: logical_or(equal(x, 0), equal(x, 6)),
     kink_note="0 at 0 and at 6",
@@ -706,7 +764,7 @@ leaky_relu.decompose(lambda x, negative_slope: where(x > 0, x, negative_slope * 
 # ---------------------------------------------------------------- rounding
 _flat: Any = {
     "d": 0,
-    "compute": None,
+    "compute": dtypes.ordered,
     "domain": ((0.2, 0.8),),
     "zero_gradient": "rounding is flat between its steps",
     "laws": ("idempotent",),
@@ -720,12 +778,13 @@ trunc = unary("trunc", "The whole number next to it towards 0.", **_flat)
 
 # ---------------------------------------------------------------- comparison and logic: no gradient passes
 _compare: dict[str, Any] = {"d": (None, None), "returns": "bool", "binds": 4, "zero_gradient": "a comparison is flat between its steps"}
+_order: dict[str, Any] = _compare | {"compute": dtypes.ordered}
 equal = binary("equal", "Whether two are equal.", text="$a == $b", tex="$a = $b", laws=("commutative",), **_compare)
 not_equal = binary("not_equal", "Whether two differ.", text="$a != $b", tex=r"$a \ne $b", laws=("commutative",), **_compare)
-less = binary("less", "Whether ``a < b``.", text="$a < $b", tex="$a < $b", **_compare)
-less_equal = binary("less_equal", "Whether ``a <= b``.", text="$a <= $b", tex=r"$a \le $b", **_compare)
-greater = binary("greater", "Whether ``a > b``.", text="$a > $b", tex="$a > $b", **_compare)
-greater_equal = binary("greater_equal", "Whether ``a >= b``.", text="$a >= $b", tex=r"$a \ge $b", **_compare)
+less = binary("less", "Whether ``a < b``.", text="$a < $b", tex="$a < $b", **_order)
+less_equal = binary("less_equal", "Whether ``a <= b``.", text="$a <= $b", tex=r"$a \le $b", **_order)
+greater = binary("greater", "Whether ``a > b``.", text="$a > $b", tex="$a > $b", **_order)
+greater_equal = binary("greater_equal", "Whether ``a >= b``.", text="$a >= $b", tex=r"$a \ge $b", **_order)
 _logic: dict[str, Any] = {
     "d": (None, None),
     "returns": "bool",
@@ -829,6 +888,7 @@ clip = register(
     out="np.clip($x, $low, $high, out=$out)",
     pointwise=True,
     promote=("x", "low", "high"),
+    compute=dtypes.ordered,
     group="pointwise",
     domain=((-3.0, 3.0), (-1.1, -0.9), (0.9, 1.1)),
     kinks=lambda x, low, high: logical_or(equal(x, low), equal(x, high)),

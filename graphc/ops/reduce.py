@@ -209,6 +209,7 @@ def _extremum(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], largest: b
 )
 def max(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
     """Largest element over axes; NaN if one is NaN. Elements that tie share the gradient evenly, as NaNs do."""
+    dtypes.ordered(x.dtype)
     _refuse_empty(x, axis)
     return _reduced(x, axis, keepdims)
 
@@ -227,6 +228,7 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) ->
 )
 def min(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
     """Smallest element over axes; NaN if one is NaN. Elements that tie share the gradient evenly, as NaNs do."""
+    dtypes.ordered(x.dtype)
     _refuse_empty(x, axis)
     return _reduced(x, axis, keepdims)
 
@@ -246,6 +248,7 @@ _INDEX: dict[str, Any] = {
 @op("xp.argmax($x, axis=$axis)", **_INDEX)
 def argmax(x: TensorType, *, axis: Axis = -1) -> TensorType:
     """Index, int64, of the first of the largest elements along one axis (the last by default)."""
+    dtypes.ordered(x.dtype)
     _refuse_empty(x, (axis,))
     return _reduced(x, (axis,), keepdims=False).with_dtype("int64")
 
@@ -253,6 +256,7 @@ def argmax(x: TensorType, *, axis: Axis = -1) -> TensorType:
 @op("xp.argmin($x, axis=$axis)", **_INDEX)
 def argmin(x: TensorType, *, axis: Axis = -1) -> TensorType:
     """Index, int64, of the first of the smallest elements along one axis (the last by default)."""
+    dtypes.ordered(x.dtype)
     _refuse_empty(x, (axis,))
     return _reduced(x, (axis,), keepdims=False).with_dtype("int64")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from graphc.core import OPS, Tensor, TensorType, derived_from, describe, rebuild, toposort
+from graphc.core import OPS, Tensor, TensorType, derived_from, describe, dtypes, rebuild, toposort
 from graphc.core.errors import RewriteError, ShapeError
 from graphc.core.op import as_dtype
 from graphc.core.sizes import broadcast
@@ -129,6 +129,8 @@ class _Run:
             if rule.reads and rule.reads.isdisjoint(present):
                 continue
             for bound in matches(rule.pattern, node):
+                if not rule.takes_complex and any(map(_is_complex, (node, *bound.values()))):
+                    continue
                 with derived_from(node):
                     result = rule(node, bound)
                     after = None if result is None else _fit(rule, node, result)
@@ -141,6 +143,10 @@ class _Run:
         if old.label and not new.label and new.op is not None and new not in self.done:
             new.label = old.label
         return new
+
+
+def _is_complex(value: Any) -> bool:
+    return isinstance(value, Tensor) and dtypes.is_complex(value.dtype)
 
 
 def _fit(rule: Rule, node: Tensor, result: Any) -> Tensor:

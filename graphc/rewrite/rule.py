@@ -53,6 +53,11 @@ class Rule:
         object.__setattr__(self, "parameters", self._parameters())
         object.__setattr__(self, "reads", self.reads or _reads(self.pattern))
 
+    @property
+    def takes_complex(self) -> bool:
+        """Whether it holds for complex numbers too. Laws and movements do; the algebra of roots, signs and stable forms need not."""
+        return self.group in ("laws", "movement", "fold")
+
     def _parameters(self) -> frozenset[str]:
         given, names = set(inspect.signature(self.body).parameters), set(names_of(self.pattern)) | {"node"}
         optional = {name for name in names if name.startswith("_")} | {"node"}

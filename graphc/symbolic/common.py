@@ -33,6 +33,7 @@ FORMS: Final[dict[str, str]] = {
     "greater_equal": "Ge(a, b)",
     "logical_and": "And(a, b)",
     "logical_or": "Or(a, b)",
+    "logical_xor": "Xor(a, b)",
     "logical_not": "Not(x)",
     "where": "Piecewise((a, c), (b, True))",
     "clip": "Min(Max(x, low), high)",

@@ -264,6 +264,7 @@ def _matrices(of: Callable[..., Any]) -> Callable[..., Any]:
     def rule(node: Tensor, *xs: Any) -> Any:
         sp = sympy()
         attributes = node.attributes
+        xs = tuple([x[:, None] if x.ndim == 1 else x for x in xs])  # one axis alone is a column
         lead = np.broadcast_shapes(*[x.shape[:-2] for x in xs])
         stacks = [np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in xs]
         found: list[Any] = []
@@ -288,6 +289,8 @@ _SPECIAL: Final[dict[str, Callable[..., Any]]] = {
     "softmax": _softmax(lambda x, total: sympy().exp(x) / total),
     "log_softmax": _softmax(lambda x, total: x - sympy().log(total)),
     "det": _matrices(lambda a: a.det()),
+    "cofactors": _matrices(lambda a: a.cofactor_matrix()),
+    "solve": _matrices(lambda a, b: a.LUsolve(b)),
     "inv": _matrices(lambda a: a.inv()),
     "matrix_power": _matrices(lambda a, n: a**n),
 }
