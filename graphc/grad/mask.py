@@ -3,77 +3,195 @@
 ``where(c, f(x), 0)`` sends ``f`` a cotangent that is 0 off ``c``; but ``f`` may be undefined there, and ``0 * inf`` is NaN. So the
 mask goes down with the cotangent, and every share ``g * f'(x)`` under it becomes ``where(mask, g * f'(x), 0)``. That is again a
 ``where``: differentiating the gradient masks it by the same rule, at every order.
+
+How a mask passes an op follows from the record. What a linear op adds up is found by its own VJP, of zeros and ones and at operands
+that are ones, so that nothing cancels; what an op picks by value, by its VJP at these values. An op along axes takes what the mask has
+anywhere along them, one of linear algebra what it has in each matrix, and any other op what it has at all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, TypeAlias, cast
+
 from graphc import ops
-from graphc.core import Bundle, Tensor, dtypes
+from graphc.core import Bundle, Subgraph, Tensor, TensorType, close, dtypes, input, parts, substitute, toposort
+
+Mask: TypeAlias = Tensor | None
+"""Where a cotangent may differ from 0; None: anywhere, and any element may be met by a reader that masks nothing."""
+
+RISING = frozenset({"cumprod", "logcumsumexp", "recurrence"})
+"""Ops that rise with their operands, so that their VJP at ones has no zeros but where nothing depends on anything."""
+PICKING = frozenset({"cummax", "cummin", "max_at", "min_at", "sort", "top_k", "window_max"})
+"""Ops whose results are elements of the operands: the VJP is made of shares from 0 to 1."""
 
 
 class Masks:
-    """For each node the mask of its cotangent: None where any element may be met by a reader that masks nothing."""
+    """The mask of each node's cotangent."""
 
     def __init__(self) -> None:
-        self._arriving: dict[Tensor, Tensor | None] = {}
+        self._arriving: dict[Tensor, Mask] = {}
+        self._of_parts: dict[Tensor, dict[int, Mask]] = {}
 
-    def of(self, node: Tensor) -> Tensor | None:
-        """The mask of the node's cotangent, once all of its readers have sent theirs."""
-        return self._arriving.get(node)
+    def of(self, node: Tensor) -> Mask:
+        """The mask of the node's cotangent, once all of its readers have sent theirs; of one with several results: whether any has one."""
+        if not isinstance(node.type, Bundle):
+            return self._arriving.get(node)
+        known = list(self._of_parts.get(node, {}).values())
+        return None if not known or None in known else _either([_anywhere(mask) for mask in known if mask is not None])
 
-    def send(self, node: Tensor, index: int) -> Tensor | None:
+    def send(self, node: Tensor, index: int) -> Mask:
         """Pass the mask of ``node`` on to one of its inputs, and return what was passed."""
         x = node.inputs[index]
+        if node.op is ops.part:
+            mask = self._of_parts.setdefault(x, {})[node.attributes["index"]] = self.of(node)
+            return mask
         mask = self._through(node, index)
-        if x not in self._arriving:
-            self._arriving[x] = mask
-        else:
-            known = self._arriving[x]
-            self._arriving[x] = None if known is None or mask is None else ops.logical_or(known, mask)
+        self.meet(x, mask)
         return mask
 
-    def cleaned(self, node: Tensor) -> tuple[Tensor, ...]:
-        """The operands as the node's VJP may read them: 0 where they reach the result in no element under the mask.
+    def meet(self, x: Tensor, mask: Mask) -> None:
+        """One of the readers of ``x`` sends this mask."""
+        known = self._arriving[x] if x in self._arriving else mask
+        self._arriving[x] = None if known is None or mask is None else mask if known is mask else ops.logical_or(known, mask)
 
-        A product of matrices multiplies the cotangent, 0 there, by the other operand, which may hold an inf or a NaN.
+    def shares(self, node: Tensor, g: Any, y: Any) -> Sequence[Any]:
+        """What the node's VJP gives for each operand.
+
+        It multiplies the cotangent, 0 off the mask, by operands which may hold an inf or a NaN there. Those of their elements that
+        reach no result under the mask are 0 instead, and bodies mask what they return, or leave it out where nobody reads it.
         """
-        if self.of(node) is None or node.op is not ops.matmul:
-            return node.inputs
-        masks = [self._through(node, i) for i in range(2)]
-        return tuple([x if mask is None else ops.where(mask, x, 0) for x, mask in zip(node.inputs, masks, strict=True)])
+        op = node.op
+        assert op is not None
+        assert op.reverse is not None
+        if op.name in _BODIES:
+            return _of_masked_bodies(node, g, y, self._of_parts.get(node, {}))
+        if self.of(node) is None or not _has_structure(node):
+            return op.reverse(g, y, *node.inputs, **op.keywords(node))
+        met = [self._through(node, i) if dtypes.is_inexact(x.dtype) else None for i, x in enumerate(node.inputs)]
+        operands = tuple([x if mask is None else ops.where(mask, x, 0) for x, mask in zip(node.inputs, met, strict=True)])
+        return op.reverse(g, op.apply(operands, node.attrs), *operands, **op.keywords(node))
 
     def needed(self, node: Tensor) -> bool:
         """Whether what the node's VJP gives has to be masked: not where elements only move."""
         return self.of(node) is not None and node.op is not None and not node.op.pointwise and not _moves(node)
 
-    def _through(self, node: Tensor, index: int) -> Tensor | None:
+    def _through(self, node: Tensor, index: int) -> Mask:
         mask, x = self.of(node), node.inputs[index]
         if node.op is ops.where:
             return _reduced(_and(mask, _chosen(node, index)), x)
         if mask is None or node.op is None:
             return None
-        if node.op is ops.part or isinstance(node.type, Bundle):
-            return mask if node.op is ops.part and mask.shape == () else _anywhere(mask, x)
-        if node.op.pointwise:
+        if node.op.pointwise or node.op.group == "complex_numbers":
             return _reduced(mask, x)
-        if _moves(node):
-            return _moved(mask, node, index)
         if node.op is ops.matmul:
             return _of_factor(mask, node, index)
-        return _anywhere(mask, x)
+        masks = self._of_parts.get(node, {}) if isinstance(node.type, Bundle) else {0: mask}
+        results = cast("Bundle", node.type).parts if isinstance(node.type, Bundle) else (node.type,)
+        known = [masks.get(i) for i in range(len(results))]
+        if _has_structure(node):
+            ones = [ops.ones_like(v) if dtypes.is_inexact(v.dtype) else v for v in node.inputs]
+            return _by_vjp(known, results, node, index, ones)
+        if node.op.name in PICKING:
+            return _by_vjp(known, results, node, index, node.inputs)
+        if node.op.name == "checkpoint":
+            return _through_body(node.attributes["body"], node.inputs, known, index)
+        found = [_met(own, result, node, x) for own, result in zip(known, results, strict=True) if own is not None]
+        return _either(found)
 
 
-def _anywhere(mask: Tensor, x: Tensor) -> Tensor:
-    """True in all of ``x`` if the mask is True anywhere: any element of the result may depend on any of ``x``."""
-    found = ops.any(mask) if mask.ndim else mask
-    return ops.broadcast_to(found, shape=x.shape) if x.shape else found
+# ---------------------------------------------------------------- how a mask passes an op
+def _either(masks: Sequence[Tensor]) -> Tensor:
+    found = masks[0]
+    for mask in masks[1:]:
+        found = ops.logical_or(found, mask)
+    return found
+
+
+def _anywhere(mask: Tensor) -> Tensor:
+    return ops.any(mask) if mask.ndim else mask
+
+
+def _spread(met: Tensor, x: Tensor) -> Tensor:
+    return met if met.shape == x.shape else ops.broadcast_to(met, shape=x.shape)
+
+
+def _by_vjp(masks: Sequence[Mask], results: Sequence[TensorType], node: Tensor, index: int, at: Sequence[Tensor]) -> Tensor:
+    """Where the VJP of the masks as zeros and ones is not 0; its coefficients at these operands are not negative."""
+    op = node.op
+    assert op is not None
+    assert op.reverse is not None
+    weights = [
+        ops.zeros(r.shape, r.dtype) if mask is None else ops.cast(mask, dtype=r.dtype) for mask, r in zip(masks, results, strict=True)
+    ]
+    several = isinstance(node.type, Bundle)
+    y = node if list(at) == list(node.inputs) else op.apply(tuple(at), node.attrs)
+    g, result = (tuple(weights), parts(y)) if several else (weights[0], y)
+    return ops.not_equal(op.reverse(g, result, *at, **op.keywords(node))[index], 0)
+
+
+def _met(mask: Tensor, result: TensorType, node: Tensor, x: Tensor) -> Tensor:
+    """Where an op along axes, on matrices, or on everything at once may have taken what is under the mask."""
+    assert node.op is not None
+    if node.op.name == "scan":
+        return _by_step(mask, node, x)
+    if node.op.group == "linalg":
+        return _by_matrix(mask, node, x)
+    axis: Any = node.attributes.get("axis", node.attributes.get("axes"))
+    if axis is None:
+        return _spread(_anywhere(mask), x)
+    axes: tuple[int, ...] = axis if isinstance(axis, tuple) else (axis,)
+    if result.ndim == x.ndim:
+        return _spread(ops.any(mask, axis=axes, keepdims=True), x)
+    return _spread(ops.expand_dims(mask, axis=axes), x) if result.ndim == x.ndim - len(axes) else _spread(_anywhere(mask), x)
+
+
+def _by_matrix(mask: Tensor, node: Tensor, x: Tensor) -> Tensor:
+    """The leading axes are a stack, and broadcast."""
+    stack = max(max(v.ndim - 2, 0) for v in node.inputs)
+    if x.ndim < 2 or mask.ndim < stack:
+        return _spread(_anywhere(mask), x)
+    met = ops.any(mask, axis=tuple(range(stack, mask.ndim))) if mask.ndim > stack else mask
+    wide = ops.expand_dims(met, axis=(-2, -1))
+    return _reduced(ops.broadcast_to(wide, shape=(*met.shape, *x.shape[-2:])), x)
+
+
+def _by_step(mask: Tensor, node: Tensor, x: Tensor) -> Tensor:
+    """An item of a loop's sequence reaches what its step returns, and without a carry nothing else."""
+    attributes = node.attributes
+    place = node.inputs.index(x)
+    of_step = attributes["carries"] == 0 and place < attributes["sequences"] and node.inputs.count(x) == 1
+    if not of_step:
+        return _spread(_anywhere(mask), x)
+    met = ops.any(mask, axis=tuple(range(1, mask.ndim))) if mask.ndim > 1 else mask
+    return _spread(ops.reshape(met, (x.shape[0], *[1] * (x.ndim - 1))), x)
+
+
+def _through_body(body: Subgraph, operands: Sequence[Tensor], masks: Sequence[Mask], index: int) -> Tensor:
+    """The way down through the nodes of a body, as if it were written out."""
+    stand_ins = [input("x", x.shape, x.dtype) for x in operands]
+    outputs = body(*stand_ins)
+    inner = Masks()
+    for output, mask in zip(outputs, masks, strict=True):
+        inner.meet(output, ops.zeros(output.shape, "bool") if mask is None else mask)
+    for node in reversed(toposort(outputs)):
+        for i in [i for i, x in enumerate(node.inputs) if _is_inexact(node) and _is_inexact(x)]:
+            inner.send(node, i)
+    found = inner.of(stand_ins[index])
+    if found is None:
+        return ops.zeros(operands[index].shape, "bool")
+    return substitute([found], dict(zip(stand_ins, operands, strict=True)))[0]
+
+
+def _is_inexact(x: Tensor) -> bool:
+    return isinstance(x.type, Bundle) or dtypes.is_inexact(x.dtype)
 
 
 def _of_factor(mask: Tensor, node: Tensor, index: int) -> Tensor:
     """A row of the left factor is met by its row of the product, a column of the right one by its column."""
     x, other = node.inputs[index], node.inputs[1 - index]
     if x.ndim == 1:
-        return _anywhere(mask, x)
+        return _spread(_anywhere(mask), x)
     met = mask if other.ndim == 1 else ops.any(mask, axis=-1 if index == 0 else -2)
     wide = ops.expand_dims(met, axis=-1 if index == 0 else -2)
     return _reduced(ops.broadcast_to(wide, shape=(*wide.shape[:-2], *x.shape[-2:])), x)
@@ -85,7 +203,7 @@ def _chosen(node: Tensor, index: int) -> Tensor:
     return chosen if chosen.shape == node.shape else ops.broadcast_to(chosen, shape=node.shape)
 
 
-def _and(mask: Tensor | None, chosen: Tensor) -> Tensor:
+def _and(mask: Mask, chosen: Tensor) -> Tensor:
     return chosen if mask is None else ops.logical_and(mask, chosen)
 
 
@@ -95,16 +213,63 @@ def _reduced(mask: Tensor, x: Tensor) -> Tensor:
     return ops.sum_to(ops.cast(mask, dtype="float32"), x.shape) > 0
 
 
+# ---------------------------------------------------------------- kinds of ops
+def _linear(node: Tensor) -> bool:
+    """Whether the op only adds multiples, none of them negative, of elements, or of products of elements of several operands."""
+    op = node.op
+    if op is None or op.reverse is None or op.group == "fft":
+        return False
+    names = op.operands * len(node.inputs) if op.variadic else op.operands
+    return all(name in op.linear for name, x in zip(names, node.inputs, strict=False) if dtypes.is_inexact(x.dtype))
+
+
+def _has_structure(node: Tensor) -> bool:
+    """Whether the VJP at ones tells what depends on what."""
+    return _linear(node) or (node.op is not None and node.op.name in RISING)
+
+
 def _moves(node: Tensor) -> bool:
-    """Whether each element of the result comes from elements of one tensor, unscaled or with positive weights."""
+    """Whether each element of the result comes from elements of one tensor, whose values the VJP does not read."""
     op = node.op
     if op is None or not op.linear or op.reverse is None:
         return False
     return op is ops.concatenate or sum(dtypes.is_inexact(x.dtype) for x in node.inputs) == 1
 
 
-def _moved(mask: Tensor, node: Tensor, index: int) -> Tensor:
-    assert node.op is not None
-    assert node.op.reverse is not None
-    weights = ops.cast(mask, dtype=node.dtype)  # 0 and 1, so that what arrives is 0 where nothing under the mask is met
-    return ops.not_equal(node.op.reverse(weights, node, *node.inputs, **node.op.keywords(node))[index], 0)
+# ---------------------------------------------------------------- bodies
+_BODIES = {"checkpoint": ("body",), "cond": ("on_true", "on_false"), "scan": ("body",)}
+
+
+def _of_masked_bodies(node: Tensor, g: Any, y: Any, masks: dict[int, Mask]) -> Sequence[Any]:
+    """The shares of a loop, a branch or a call whose bodies send a mask with the cotangent of each result, and none for the unread.
+
+    The carry of a loop is read by the next step, whatever the mask of the last one is.
+    """
+    op, attributes = node.op, dict(node.attributes)
+    assert op is not None
+    assert op.reverse is not None
+    first: int = attributes["carries"] if op.name == "scan" else 0
+    count = len(attributes[_BODIES[op.name][0]].outputs)
+    known = {i: mask for i, mask in masks.items() if first <= i < count and mask is not None}
+    unread = [i for i in range(first, count) if i not in masks]
+    place = first + attributes["sequences"] if op.name == "scan" else len(node.inputs)
+    leading = 1 if op.name == "cond" else 0
+    for name in _BODIES[op.name]:
+        attributes[name] = _masked(attributes[name], known, unread, place - leading, step=op.name == "scan")
+    if op.name == "scan":
+        attributes["sequences"] += len(known)
+    operands = [*node.inputs[:place], *known.values(), *node.inputs[place:]]
+    shares = op.reverse(g, y, *operands, **attributes)
+    return [*shares[:place], *shares[place + len(known) :]]
+
+
+def _masked(body: Subgraph, masks: dict[int, Tensor], unread: Sequence[int], place: int, step: bool) -> Subgraph:
+    """The body with its results 0 off their masks, which become parameters from ``place`` on; of a step, an item of each."""
+    own = [input(f"p{i}", p.shape, p.dtype) for i, p in enumerate(body.parameters)]
+    given = {i: input("mask", mask.shape[1:] if step else mask.shape, "bool") for i, mask in masks.items()}
+    outputs = body(*own)
+    for i, mask in given.items():
+        outputs[i] = ops.where(mask, outputs[i], 0) if dtypes.is_inexact(outputs[i].dtype) else outputs[i]
+    for i in unread:
+        outputs[i] = ops.zeros_like(outputs[i])
+    return close([*own[:place], *given.values(), *own[place:]], outputs)[0]

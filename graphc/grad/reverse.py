@@ -95,7 +95,7 @@ class Sweep:
             self.flows.append(Flow(node, 0, None, g, g))
             return
         y = parts(node) if isinstance(node.type, Bundle) else node
-        shares = op.reverse(g, y, *self._masks.cleaned(node), **op.keywords(node)) if op.reverse else None
+        shares = self._masks.shares(node, g, y) if op.reverse else None
         for i in reached:
             if shares is not None and shares[i] is None:
                 continue

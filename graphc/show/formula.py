@@ -10,13 +10,15 @@ Parts that are read more than once, that have a label, or that would make a line
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any, Final
 
-from graphc.core import Constant, Tensor
+from graphc.core import Bundle, Constant, Tensor, bodies
+from graphc.show.bodies import Function, forget, is_choice, is_part, remembered, written_operands
 from graphc.show.names import Namer, plain_name, short_number, tex_name
-from graphc.show.notation import PRODUCT, TEX, TEXT, Form, Notation, leaf_number, see_through
+from graphc.show.notation import PRODUCT, TEX, TEXT, Form, Notation, is_layout, leaf_number, see_through
 from graphc.show.writing import write
 
 WIDTH: Final = 72
@@ -25,6 +27,7 @@ PARTS: Final = 24
 """Definitions that are listed; the rest is counted."""
 _SMALL: Final = 4  # a shared part of so few characters (Xᵀ, -x) is repeated
 _PLACEHOLDER: Final = Form("t00")
+_writing: Final = RLock()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -52,7 +55,9 @@ def formula(y: Tensor, names: Mapping[Tensor, str] | None = None, *, width: int 
     given = dict(names or {})
     own = plain_name(y.label) if y.label and (y.op is not None or isinstance(y, Constant)) else None
     title = given.pop(y, own)
-    lines = _definitions(see_through(y, given), given, width, parts)
+    with _writing:
+        forget()
+        lines = _definitions(see_through(y, given), given, width, parts)
     return Formula(_as_text(title, lines), _as_latex(title, lines))
 
 
@@ -69,13 +74,14 @@ def factor(y: Tensor, names: Mapping[Tensor, str]) -> str:
 
 def _single(y: Tensor, names: Mapping[Tensor, str]) -> Form:
     root = see_through(y, names)
-    return Form(names[root]) if root in names else _expression(root, names, TEXT)
+    with _writing:
+        return Form(names[root]) if root in names else _expression(root, names, TEXT)
 
 
 # ---------------------------------------------------------------- which parts get names
 def operands(node: Tensor, names: Collection[Tensor]) -> list[Tensor]:
     """What is written where the node's operands stand."""
-    return [see_through(x, names) for x in node.inputs]
+    return [see_through(x, names) for x in written_operands(node)]
 
 
 def inside(root: Tensor, names: Collection[Tensor]) -> list[Tensor]:
@@ -103,19 +109,28 @@ def _parts(root: Tensor, given: Mapping[Tensor, str], width: int) -> set[Tensor]
     readers = Counter(x for node in inner for x in operands(node, given))
     entered = set(inner)
     forms = {node: _leaf(node, given, TEXT) for node in order if node not in entered}
-    named: set[Tensor] = set()
+    named = _results(order, given) - {root}
+    bundles = {part.inputs[0] for part in named}
     for node in inner:
         form = _fitted(node, forms, named, given, width)
         forms[node] = form
-        if node is not root and (node.label or (readers[node] > 1 and len(form.text) > _SMALL)):
+        if node is not root and node not in bundles and (node.label or (readers[node] > 1 and len(form.text) > _SMALL)):
             named.add(node)
     return named
+
+
+def _results(order: Iterable[Tensor], given: Collection[Tensor]) -> set[Tensor]:
+    """Those of several results that get names: of loops all that are read, of other ops where more than one is."""
+    found = [node for node in order if is_part(node) and node not in given and not is_layout(node) and not is_choice(node)]
+    read = Counter(node.inputs[0] for node in found)
+    return {node for node in found if read[node.inputs[0]] > 1 or bodies(node.inputs[0])}
 
 
 def _fitted(node: Tensor, forms: Mapping[Tensor, Form], named: set[Tensor], given: Collection[Tensor], width: int) -> Form:
     """The node's form, its longest operands replaced by names until it is no wider than ``width``."""
     xs = operands(node, given)
-    long = sorted({x for x in xs if x.op is not None and x not in given and x not in named}, key=lambda x: len(forms[x].text))
+    free = {x for x in xs if x.op is not None and x not in given and x not in named and not isinstance(x.type, Bundle)}
+    long = sorted(free, key=lambda x: len(forms[x].text))
     while True:
         form = write(node, [_PLACEHOLDER if x in named else forms[x] for x in xs], TEXT)
         if len(form.text) <= width or not long or len(forms[long[-1]].text) <= len(_PLACEHOLDER.text):
@@ -129,6 +144,7 @@ class _Line:
     """A value's name and its expression, in both notations; a note in words has no name."""
 
     name: str
+    tex_name: str
     text: str
     latex: str
 
@@ -138,35 +154,82 @@ def _definitions(root: Tensor, given: Mapping[Tensor, str], width: int, parts: i
     everything = inside(root, given)
     defined = _parts(root, given, width) | {x for x in everything if _is_big(x) and x not in given}
     known = {*given, *defined}
+    results = [x for x in everything if x in defined and is_part(x)]
     namer = Namer.of((x for x in everything if x not in given), given.values())
     names = dict(given)
     queue, lines = [root], list[_Line]()
     for node in queue:
         if len(lines) > parts:
             break
+        if isinstance(node, Function):
+            _name_parameters(node, names, namer)
         met = [x for x in inside(node, known) if x is not root and x not in names and _has_name(x, known)]
-        names.update((x, namer.name(x)) for x in met)
-        queue += [x for x in met if x in defined]
-        lines.append(_line(node, root, names))
-    left = len(defined - {root}) - (len(lines) - 1)
-    return [*lines, _Line("", f"… and {left:,} more", rf"\text{{and {left:,} more}}")] if left else lines
+        met = list(_with_siblings(met, results))
+        names.update((x, namer.name(x)) for x in dict.fromkeys(met) if x not in names)
+        queue += dict.fromkeys(unit for x in met if x in defined and (unit := _unit(x, defined)) not in queue)
+        lines.append(_line(node, root, names, results))
+    left = len({_unit(x, defined) for x in defined - {root}}) - (len(lines) - 1)
+    return [*lines, _Line("", "", f"… and {left:,} more", rf"\text{{and {left:,} more}}")] if left else lines
+
+
+def _unit(node: Tensor, defined: Collection[Tensor]) -> Tensor:
+    """The node on whose line this one is defined: the results of one op share one."""
+    return node.inputs[0] if node in defined and is_part(node) and _shares_a_line(node) else node
+
+
+def _shares_a_line(part: Tensor) -> bool:
+    return remembered(part) is None and not is_layout(part) and not is_choice(part)
+
+
+def _with_siblings(met: Iterable[Tensor], results: Sequence[Tensor]) -> Iterator[Tensor]:
+    for x in met:
+        yield from [y for y in results if y.inputs[0] is x.inputs[0]] if is_part(x) and x in results else [x]
+
+
+def _name_parameters(function: Function, names: dict[Tensor, str], namer: Namer) -> None:
+    """Parameters keep their names where they may hide others: in a body that reads nothing else."""
+    own = Namer() if function.shadows else namer
+    names.update((x, own.name(x)) for x in function.bound if x not in names)
 
 
 def _has_name(node: Tensor, known: Collection[Tensor]) -> bool:
     return node in known or (node.op is None and leaf_number(node) is None and not _is_row(node))
 
 
-def _line(node: Tensor, root: Tensor, names: Mapping[Tensor, str]) -> _Line:
-    name = "" if node is root else names[node]
+def _line(node: Tensor, root: Tensor, names: Mapping[Tensor, str], results: Sequence[Tensor]) -> _Line:
+    name, tex = ("", "") if node is root else _title(node, names, results)
     if _is_big(node):
-        return _Line(name, f"constant {node.type}", rf"\text{{constant {node.type}}}")
-    return _Line(name, _expression(node, names, TEXT).text, _expression(node, names, TEX).text)
+        return _Line(name, tex, f"constant {node.type}", rf"\text{{constant {node.type}}}")
+    carry = remembered(node) if is_part(node) and node is not root else None
+    if carry is not None:
+        return _Line(name, tex, *_history(node.inputs[0], carry, names))
+    return _Line(name, tex, _expression(node, names, TEXT).text, _expression(node, names, TEX).text)
+
+
+def _title(node: Tensor, names: Mapping[Tensor, str], results: Sequence[Tensor]) -> tuple[str, str]:
+    """What stands left of the equals sign: a name, a function of its parameters, or the names of several results."""
+    if isinstance(node, Function):
+        bound = [names[x] for x in node.bound]
+        return f"{names[node]}({', '.join(bound)})", f"{tex_name(names[node])}({', '.join(map(tex_name, bound))})"
+    if not isinstance(node.type, Bundle) or node in names:
+        return names[node], tex_name(names[node])
+    read = {x.attrs[0]: names[x] for x in results if x.inputs[0] is node and remembered(x) is None}
+    count = len(node.type.parts) - len(node.attributes.get("history", ()))
+    found = [read.get(i, "_") for i in range(count)]
+    return ", ".join(found), ", ".join([r"\_" if name == "_" else tex_name(name) for name in found])
+
+
+def _history(loop: Tensor, carry: int, names: Mapping[Tensor, str]) -> tuple[str, str]:
+    """In words: what a carry was before each step."""
+    x = next(x for x in written_operands(loop) if isinstance(x, Function)).bound[carry]
+    name = names.get(x) or plain_name(x.label or "")
+    return f"every {name} before its step", rf"\text{{every }} {tex_name(name)} \text{{ before its step}}"
 
 
 def _expression(root: Tensor, names: Mapping[Tensor, str], notation: Notation) -> Form:
     forms: dict[Tensor, Form] = {}
     for node in inside(root, names):
-        named = node.op is None or (node is not root and node in names)
+        named = node.op is None or (node is not root and (node in names or isinstance(node, Function)))
         forms[node] = _leaf(node, names, notation) if named else write(node, [forms[x] for x in operands(node, names)], notation)
     return forms[root]
 
@@ -207,6 +270,6 @@ def _as_latex(title: str | None, lines: list[_Line]) -> str:
     head = f"{tex_name(title)} &= {first.latex}" if title else f"& {first.latex}"
     if not rest:
         return head.replace("&= ", "= ", 1) if title else first.latex
-    rows = [f"{tex_name(line.name)} &= {line.latex}" if line.name else f"& {line.latex}" for line in rest]
+    rows = [f"{line.tex_name} &= {line.latex}" if line.name else f"& {line.latex}" for line in rest]
     rows[0] = r"\text{where}\quad " + rows[0]
     return r"\begin{aligned} " + r" \\ ".join([head, *rows]) + r" \end{aligned}"

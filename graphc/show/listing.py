@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from graphc.core import Constant, Tensor, toposort
+from graphc.core import Bundle, Constant, Subgraph, Tensor, toposort
+from graphc.show.bodies import Body, bodies_of, is_part, shown_attributes
 from graphc.show.names import owned, short_number
 from graphc.show.notation import leaf_number
 from graphc.show.template import value_text
@@ -22,25 +23,59 @@ def listing(roots: Tensor | Iterable[Tensor]) -> str:
         %2 : f32[batch, 512] = matmul(%0, %1)    # train.py:12
         %3 : f32[batch, 512] = relu(%2)          # h, train.py:12
         return %3
+
+    What a loop, a branch or a call does stands below its node, with numbers of its own; a body that comes twice is written once::
+
+        %3 : (f32[4], f32[time, 4]) = scan(%0, %1, %2, length=time, reverse=False, truncate=None, history=())
+            body(carry p0: f32[4], item p1: f32[4], read p2: f32[4, 4]):
+                %0 : f32[4] = matmul(p0, p2)
+                %1 : f32[4] = add(%0, p1)
+                %2 : f32[4] = tanh(%1)
+                return %2, %2
+        %4 : f32[time, 4]           = %3[1]
     """
     wanted = [roots] if isinstance(roots, Tensor) else list(roots)
-    nodes = toposort(wanted)
-    numbers = {node: f"%{i}" for i, node in enumerate(nodes)}
+    return "\n".join(_block(wanted, (), "", {}))
+
+
+def _block(wanted: Sequence[Tensor], parameters: Sequence[Tensor], path: str, written: dict[Subgraph, str]) -> list[str]:
+    """The lines of a graph or a body; ``path`` leads to it, and ``written`` tells where the bodies stand that came before."""
+    names = {x: f"p{i}" for i, x in enumerate(parameters)}
+    nodes = [node for node in toposort(wanted) if node not in names]
+    numbers = names | {node: f"%{i}" for i, node in enumerate(nodes)}
     own = owned(nodes)
     rows = [(numbers[node], str(node.type), _call(node, numbers), _comment(node, numbers, node in own)) for node in nodes]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(2)]
+    single = [row for node, row in zip(nodes, rows, strict=True) if not isinstance(node.type, Bundle)]
+    widths = [max((len(row[column]) for row in single), default=0) for column in range(2)]
     statement = min(max((len(row[2]) for row in rows), default=0), 60)
-    lines = [
-        f"{number:<{widths[0]}} : {type:<{widths[1]}} = " + (f"{call:<{statement}}  # {comment}" if comment else call)
-        for number, type, call, comment in rows
-    ]
-    return "\n".join([*lines, f"return {', '.join(numbers[root] for root in wanted)}".rstrip()])
+    lines: list[str] = []
+    for node, (number, type, call, comment) in zip(nodes, rows, strict=True):
+        line = f"{number:<{widths[0]}} : {type:<{widths[1]}} = "
+        lines.append(line + (f"{call:<{statement}}  # {comment}" if comment else call))
+        lines += [f"    {line}" for body in _bodies(node) for line in _body(body, f"{path}{number}.{body.name}", written)]
+    return [*lines, f"return {', '.join(numbers[root] for root in wanted)}".rstrip()]
+
+
+def _bodies(node: Tensor) -> list[Body]:
+    return bodies_of(node) if node.attrs else []
+
+
+def _body(body: Body, path: str, written: dict[Subgraph, str]) -> list[str]:
+    if body.graph in written:
+        return [f"{body.name}: that of {written[body.graph]}"]
+    written[body.graph] = path
+    parameters = body.graph.parameters
+    head = ", ".join(f"{role} p{i}: {p.type}" for i, (role, p) in enumerate(zip(body.roles, parameters, strict=True)))
+    lines = _block(body.graph.outputs, parameters, f"{path}.", written)
+    return [f"{body.name}({head}):", *(f"    {line}" for line in lines)]
 
 
 def _call(node: Tensor, numbers: Mapping[Tensor, str]) -> str:
     if node.op is None:
         return f"{node.kind} {_leaf(node)}".rstrip()
-    attributes = [f"{name}={value_text(value)}" for name, value in node.attributes.items()]
+    if is_part(node):
+        return f"{numbers[node.inputs[0]]}[{node.attrs[0]}]"
+    attributes = [f"{name}={value_text(value)}" for name, value in shown_attributes(node).items()]
     return f"{node.op.name}({', '.join([*(numbers[x] for x in node.inputs), *attributes])})"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from graphc.core import Tensor
 
 _PLAIN: Final = re.compile(r"[^\W\d][\w.]*['′]*")
-_INDEXED: Final = re.compile(r"([^\W\d_])_?(\d+)(['′]*)")
+_INDEXED: Final = re.compile(r"([^\W\d_])(?:_?(\d+)|_(t))(['′]*)")
 _TEX_ESCAPES: Final = str.maketrans({c: f"\\{c}" for c in "{}$&#_%"} | {"\\": r"\backslash ", "^": r"\hat{}", "~": r"\sim ", "ᵀ": r"^\top"})
 
 
@@ -28,7 +28,7 @@ def tex_name(name: str) -> str:
     """A name in LaTeX: ``W1`` is a letter with an index, a word stands upright."""
     indexed = _INDEXED.fullmatch(name)
     if indexed:
-        return f"{indexed[1]}_{{{indexed[2]}}}{indexed[3].replace('′', chr(39))}"
+        return f"{indexed[1]}_{{{indexed[2] or indexed[3]}}}{indexed[4].replace('′', chr(39))}"
     if name.isdigit() or (len(name) == 1 and name.isalpha()):
         return name
     word = name.strip('"').translate(_TEX_ESCAPES).replace(" ", r"\ ")
@@ -36,8 +36,10 @@ def tex_name(name: str) -> str:
 
 
 def short_number(value: Any) -> str:
-    """The shortest text that is this number in its own precision: ``0.1``, ``2``, ``1e-7``, ``∞``."""
+    """The shortest text that is this number in its own precision: ``0.1``, ``2``, ``1e-7``, ``∞``, ``1 - 2i``."""
     kind = np.asarray(value).dtype.kind
+    if kind == "c":
+        return _complex(short_number(np.real(value)), short_number(np.imag(value)))
     if kind in "biu":
         return str(value).lower()
     size = abs(float(value))
@@ -47,6 +49,15 @@ def short_number(value: Any) -> str:
     if size == 0 or 1e-4 <= size < 1e6:
         return np.format_float_positional(digits, trim="-")
     return np.format_float_scientific(digits, trim="-", exp_digits=1).replace("e+", "e")
+
+
+def _complex(real: str, imaginary: str) -> str:
+    if imaginary in ("0", "-0"):
+        return real
+    unit = {"1": "i", "-1": "-i"}.get(imaginary, f"{imaginary}i")
+    if real in ("0", "-0"):
+        return unit
+    return f"{real} - {unit[1:]}" if unit.startswith("-") else f"{real} + {unit}"
 
 
 def owned(nodes: Iterable[Tensor]) -> set[Tensor]:

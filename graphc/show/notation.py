@@ -11,7 +11,8 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any, Final
 
-from graphc.core import Constant, Op, Tensor
+from graphc.core import Bundle, Constant, Op, Tensor
+from graphc.show.bodies import is_choice
 from graphc.show.names import short_number, tex_name
 
 ATOM, POWER, PRODUCT, SUM, COMPARISON = range(5)
@@ -51,6 +52,8 @@ def is_layout(node: Tensor) -> bool:
     """Whether the node only moves between shapes that a formula does not tell apart."""
     if node.op is None:
         return False
+    if node.op.name == "part":
+        return isinstance(node.inputs[0].type, Bundle) and len(node.inputs[0].type.parts) == 1 and not is_choice(node)
     if node.op.name == "reshape":
         return _without_ones(node) == _without_ones(node.inputs[0])
     return node.op.name in ("broadcast_to", "expand_dims")
@@ -76,10 +79,23 @@ def _without_ones(node: Tensor) -> tuple[Any, ...]:
 
 # ---------------------------------------------------------------- the two
 def _text_number(text: str) -> Form:
-    return Form(text, PRODUCT if text.startswith("-") else ATOM)
+    return Form(text, _number_level(text))
+
+
+def _number_level(text: str) -> int:
+    return SUM if _SIGN.search(text) else PRODUCT if text.startswith("-") else ATOM
+
+
+_SIGN: Final = re.compile(r" ([+-]) ")
 
 
 def _tex_number(text: str) -> Form:
+    if _SIGN.search(text):
+        real, sign, imaginary = _SIGN.split(text)
+        return Form(f"{_tex_number(real).text} {sign} {_tex_number(imaginary).text}", SUM)
+    if text.endswith("i"):
+        factor = _tex_number(text[:-1]).text if text.strip("-") != "i" else text[:-1]
+        return Form(rf"{factor}\mathrm{{i}}", _number_level(text))
     text = text.replace("∞", r"\infty")
     mantissa, _, exponent = text.partition("e")
     if text[-1].isdigit() and exponent:

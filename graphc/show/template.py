@@ -6,7 +6,8 @@ import re
 from functools import cache
 from typing import Any, Final, cast
 
-from graphc.core import Op, Tensor
+from graphc.core import Op, Tensor, bodies
+from graphc.show.bodies import shown_attributes
 from graphc.show.names import short_number
 from graphc.show.notation import TEXT, Notation, leaf_number, see_through
 
@@ -59,9 +60,17 @@ def told(node: Tensor) -> dict[str, Any]:
     op = op_of(node)
     types = tuple([x.type for x in node.inputs])
     given = op.keywords(node)
+    if bodies(node):
+        return _told_of_a_call(node)
     return {
         name: value for name, value in given.items() if name not in op.defaults or op.canonical[name](op.defaults[name], types) != value
     }
+
+
+def _told_of_a_call(node: Tensor) -> dict[str, Any]:
+    """Of a loop its length, if no sequence tells it, and whether it goes backwards; what it remembers is among its results."""
+    unsaid = ("history", "length") if node.attributes.get("sequences") else ("history",)
+    return {name: value for name, value in shown_attributes(node).items() if name not in unsaid and value not in (False, None)}
 
 
 def value_text(value: Any) -> str:

@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.core import Tensor
+from graphc.show.bodies import written_as
 from graphc.show.notation import ATOM, COMPARISON, POWER, PRODUCT, SUM, TEXT, Form, Notation, is_layout, see_through
 from graphc.show.template import is_scale, op_of, split, template_of, value_text
 
 
 def write(node: Tensor, operands: Sequence[Form], notation: Notation) -> Form:
-    """The form of an operator node, given those of its operands."""
+    """The form of an operator node, given those of what stands between its brackets."""
     if is_layout(node):
         return operands[0]
+    node = written_as(node)
     template = template_of(node, notation)
     literals, slots = split(template)
     places = [_place(literals, i) for i in range(len(slots))]

@@ -22,12 +22,12 @@ def test_two_tensors_meet_where_numpy_says(a: str, b: str) -> None:
 def test_a_literal_is_as_weak_as_in_numpy(dtype: str, literal: float) -> None:
     x = np.ones(1, dtype)
     assert gc.add(gc.input("x", (1,), dtype), literal).dtype == (x + literal).dtype.name
-    assert gc.maximum(literal, gc.input("x", (1,), dtype)).dtype == np.maximum(literal, x).dtype.name
+    assert gc.multiply(literal, gc.input("x", (1,), dtype)).dtype == np.multiply(literal, x).dtype.name
 
 
 @pytest.mark.parametrize("dtype", NUMPYS)
 def test_exp_is_computed_in_the_float_that_numpy_takes(dtype: str) -> None:
-    assert dtypes.floating(dtype) == np.exp(np.ones(1, dtype)).dtype.name
+    assert dtypes.inexact(dtype) == np.exp(np.ones(1, dtype)).dtype.name
 
 
 @pytest.mark.parametrize("dtype", NUMPYS)
@@ -41,7 +41,7 @@ def test_sums_and_means_are_in_numpys_dtype(dtype: str) -> None:
 def test_bfloat16_is_symmetric_and_loses_nothing(other: str) -> None:
     meeting = dtypes.promote("bfloat16", other)
     assert meeting == dtypes.promote(other, "bfloat16")
-    assert dtypes.is_float(meeting)
+    assert dtypes.is_inexact(meeting)
     assert dtypes.itemsize(meeting) >= dtypes.itemsize(other) or other in ("int64", "uint64")
 
 
@@ -55,7 +55,7 @@ def test_a_dtype_has_many_spellings(spelling: object) -> None:
     assert dtypes.canonical(spelling) == ("float64" if spelling is float else "float32")
 
 
-@pytest.mark.parametrize("bad", ["float31", "complex64", object, "U3", None.__class__], ids=repr)
+@pytest.mark.parametrize("bad", ["float31", "complex32", object, "U3", None.__class__], ids=repr)
 def test_what_is_no_dtype_is_refused_with_the_list(bad: object) -> None:
     with pytest.raises(gc.errors.DTypeError, match="there is no dtype") as caught:
         gc.input("x", (), bad)
