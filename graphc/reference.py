@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
+from typing import cast
 
 from graphc.core import Op, Tensor, dtypes, input, toposort
 from graphc.core.op import table
@@ -70,7 +71,7 @@ def _shares(op: Op) -> Iterator[str]:
     names = [f"{op.operands[0]}{i}" for i in range(len(made))] if op.variadic else op.operands
     operands = [input(name, x.shape, x.dtype) for name, x in zip(names, made, strict=True)]
     node = op(operands, **small.case.attributes) if op.variadic else op(*operands, **small.case.attributes)
-    results: tuple[Tensor, ...] = node if isinstance(node, tuple) else (node,)
+    results = cast("tuple[Tensor, ...]", node if isinstance(node, tuple) else (node,))
     g = [input("g" if len(results) == 1 else f"g{i}", y.shape, y.dtype) for i, y in enumerate(results)]
     for x in operands:
         if dtypes.is_inexact(x.dtype) and any(dtypes.is_inexact(y.dtype) for y in results):

@@ -148,6 +148,11 @@ def counting(dtype: DType) -> DType:
     return "int8" if dtype == "bool" else dtype
 
 
+def averaging_in_order(dtype: DType) -> DType:
+    """As :func:`averaging`, for numbers that have an order."""
+    return averaging(ordered(dtype))
+
+
 def counting_in_order(dtype: DType) -> DType:
     """As :func:`counting`, for numbers that have an order."""
     return counting(ordered(dtype))

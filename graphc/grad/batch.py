@@ -133,9 +133,9 @@ def _spread(axes: Any, structure: Any) -> list[Any]:
     if isinstance(axes, int | str) or axes is None:
         return [axes] * len(tree.flatten(structure)[0])
     below: Any = structure
-    if isinstance(structure, Mapping):
-        below = list(cast("Mapping[Any, Any]", structure).values())
-        axes = [axes[name] for name in structure]
+    if isinstance(below, Mapping):
+        names = list(cast("Mapping[Any, Any]", below))
+        axes, below = [axes[name] for name in names], [below[name] for name in names]
     if len(axes) != len(below):
         raise ArgumentError(f"vmap: {len(axes)} axes for {len(below)} tensors", fits="one axis each, or one for all")
     return [axis for one, part in zip(axes, below, strict=True) for axis in _spread(one, part)]

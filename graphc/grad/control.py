@@ -119,7 +119,8 @@ def _without_unread(node: Tensor, read: set[int]) -> tuple[Tensor, list[int]] | 
     """The loop without the stacked results that nobody reads, and the places of those that are left."""
     n = node.attributes["carries"]
     body: Subgraph = node.attributes["body"]
-    own, history = len(body.outputs) - n, cast("tuple[int, ...]", node.attributes["history"])
+    own = len(body.outputs) - n
+    history: tuple[int, ...] = node.attributes["history"]
     kept = [i for i in range(own) if n + i in read]
     remembered = [j for j in range(len(history)) if n + own + j in read]
     if len(kept) == own and len(remembered) == len(history):
@@ -348,7 +349,11 @@ def map(f: Callable[..., Any], xs: Any) -> Any:
 
     ``xs`` and what ``f`` returns are tensors, or tuples, lists and dicts of them. Errors are those of ``scan``.
     """
-    return scan(lambda carry, x: ((), f(x)), (), xs)[1]
+
+    def step(carry: Any, x: Any) -> Any:
+        return carry, f(x)
+
+    return scan(step, None, xs)[1]
 
 
 # ---------------------------------------------------------------- cond

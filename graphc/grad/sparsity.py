@@ -78,7 +78,7 @@ def _along(node: Tensor) -> tuple[int, ...] | None:
     axis: Any = node.attributes.get("axis")
     if axis is None or len(node.inputs) != 1:
         return None
-    axes: tuple[int, ...] = axis if isinstance(axis, tuple) else (axis,)
+    axes = cast("tuple[int, ...]", axis if isinstance(axis, tuple) else (axis,))
     x = node.inputs[0]
     left = tuple([size for i, size in enumerate(x.shape) if i not in axes])
     kept = tuple([1 if i in axes else size for i, size in enumerate(x.shape)])
@@ -117,7 +117,8 @@ def colouring(pattern: Array) -> Colouring:
     """Colours for the columns, such that two that share a row differ: greedily, the fullest first (networkx)."""
     import networkx as nx  # takes longer to import than graphc, and few programs need it
 
-    shared = pattern.T.astype(np.int64) @ pattern.astype(np.int64)
+    entries = pattern.astype(np.float32)  # BLAS has no truth values
+    shared = entries.T @ entries
     np.fill_diagonal(shared, 0)
     colours: Any = cast("Any", nx).greedy_color(cast("Any", nx).from_numpy_array(shared > 0), strategy="largest_first")
     colour = np.array([colours[i] for i in range(pattern.shape[1])])

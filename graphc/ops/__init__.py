@@ -48,23 +48,22 @@ from graphc.ops.shape import part as part
 from graphc.ops.sorting import *  # noqa: F403
 from graphc.ops.special import *  # noqa: F403
 
-__all__ = [
-    *accumulation.__all__,
-    *bits.__all__,
-    *complex_numbers.__all__,
-    *contraction.__all__,
-    *convolution.__all__,
-    *creation.__all__,
-    *index.__all__,
-    *linalg.__all__,
-    *loss.__all__,
-    *normalization.__all__,
-    *pointwise.__all__,
-    *pooling.__all__,
-    *product.__all__,
-    *reduce.__all__,
-    *scatter.__all__,
-    *shape.__all__,
-    *sorting.__all__,
-    *special.__all__,
-]
+__all__: list[str] = []
+__all__ += accumulation.__all__
+__all__ += bits.__all__
+__all__ += complex_numbers.__all__
+__all__ += contraction.__all__
+__all__ += convolution.__all__
+__all__ += creation.__all__
+__all__ += index.__all__
+__all__ += linalg.__all__
+__all__ += loss.__all__
+__all__ += normalization.__all__
+__all__ += pointwise.__all__
+__all__ += pooling.__all__
+__all__ += product.__all__
+__all__ += reduce.__all__
+__all__ += scatter.__all__
+__all__ += shape.__all__
+__all__ += sorting.__all__
+__all__ += special.__all__

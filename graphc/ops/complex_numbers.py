@@ -26,6 +26,10 @@ def aligned(mapped: tuple[bool, ...], operands: tuple[Tensor, ...]) -> list[Tens
     return [reshape(x, (x.shape[0], *[1] * (rank + 1 - x.ndim), *x.shape[1:])) if m else x for x, m in zip(operands, mapped, strict=True)]
 
 
+def _complex(a: Tensor, b: Tensor) -> Tensor:
+    return complex(a, b)
+
+
 def _parts(z: Tensor) -> list[Tensor]:
     return [real(z), imag(z)]
 
@@ -36,7 +40,7 @@ def _parts(z: Tensor) -> list[Tensor]:
     linear=("z",),
     flops=0,
     tex=r"\operatorname{Re}($z)",
-    cases=(case((2, 3)), case((2,), (2,), through=lambda a, b: complex(a, b)), case((), (), through=lambda a, b: complex(a, b))),
+    cases=(case((2, 3)), case((2,), (2,), through=_complex), case((), (), through=_complex)),
 )
 def real(z: TensorType) -> TensorType:
     """The real part; a real number itself."""
@@ -59,7 +63,7 @@ def _(g: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor]:
     linear=("z",),
     flops=0,
     tex=r"\operatorname{Im}($z)",
-    cases=(case((2,), (2,), through=lambda a, b: complex(a, b)), case((), (), through=lambda a, b: complex(a, b))),
+    cases=(case((2,), (2,), through=_complex), case((), (), through=_complex)),
 )
 def imag(z: TensorType) -> TensorType:
     """The imaginary part of a complex number. Raises :class:`DTypeError` for a real one, whose imaginary part is 0."""
@@ -86,7 +90,7 @@ def _(g: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor]:
     domain=((-3.0, 3.0),),
     laws=("involution",),
     tex=r"\overline{$z}",
-    cases=(case((2, 3)), case((2,), (2,), through=lambda a, b: complex(a, b), seen=_parts)),
+    cases=(case((2, 3)), case((2,), (2,), through=_complex, seen=_parts)),
 )
 def conj(z: TensorType) -> TensorType:
     """The complex conjugate; a real number itself."""
@@ -141,7 +145,7 @@ def _(mapped: tuple[bool, ...], a: Tensor, b: Tensor) -> Tensor:
     text="arg($z)",
     flops=8,
     kink_note="0 at 0",
-    cases=(case((2,), (2,), through=lambda a, b: complex(a, b)),),
+    cases=(case((2,), (2,), through=_complex),),
 )
 def angle(z: TensorType) -> TensorType:
     """The angle of a complex number, in radians, from -pi to pi; of a real one 0 or pi. Its gradient at 0 is 0."""

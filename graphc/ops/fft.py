@@ -205,12 +205,14 @@ def _resized(x: Tensor, n: Dim, axis: int) -> Tensor:
     return concatenate([x, zeros((*x.shape[:axis], n - own, *x.shape[axis + 1 :]), x.dtype)], axis=axis)
 
 
-def _over(x: Any, s: Sequence[int] | None, axes: Sequence[int] | None) -> tuple[Tensor, tuple[int, ...], list[Dim]]:
+def _over(x: Any, s: Sequence[int] | None, axes: Sequence[int] | None) -> tuple[Tensor, list[int], list[Dim]]:
     """The tensor, its axes, and how many items each is to have."""
     x = as_tensor(x)
     if axes is None:
         axes = range(x.ndim) if s is None else range(x.ndim - len(s), x.ndim)
-    places = axes_of(tuple(axes), x.ndim)
+    places = list(axes_of(tuple(axes), x.ndim))
+    if not places:
+        raise ArgumentError("fft: there is no axis to transform", fits="at least one axis")
     lengths: list[Dim] = [x.shape[axis] for axis in places] if s is None else list(s)
     if len(lengths) != len(places):
         raise ArgumentError(f"fft: s has {len(lengths)} numbers for {len(places)} axes", fits="one each")
@@ -231,7 +233,7 @@ def _both(x: Any, s: Sequence[int] | None, axes: Sequence[int] | None, inverse: 
     z, places, lengths = _over(x, s, axes)
     for axis, n in zip(places, lengths, strict=True):
         z = _resized(z, n, axis)
-    return transform(z, axes=places, inverse=inverse, norm=norm)
+    return transform(z, axes=tuple(places), inverse=inverse, norm=norm)
 
 
 def fft2(x: Any, s: Sequence[int] | None = None, axes: Sequence[int] = _LAST_TWO, norm: str | None = None) -> Tensor:
@@ -270,7 +272,7 @@ def rfftn(x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = N
     for axis, n in zip(places, lengths, strict=True):
         z = _resized(z, n, axis)
     half = real_transform(z, axis=places[-1], norm=norm)
-    return transform(half, axes=places[:-1], inverse=False, norm=norm) if len(places) > 1 else half
+    return transform(half, axes=tuple(places[:-1]), inverse=False, norm=norm) if len(places) > 1 else half
 
 
 def irfftn(x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = None) -> Tensor:
@@ -282,7 +284,7 @@ def irfftn(x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = 
         z = _resized(z, n, axis)
     z = _resized(z, _half(lengths[-1]), places[-1])
     if len(places) > 1:
-        z = transform(z, axes=places[:-1], inverse=True, norm=norm)
+        z = transform(z, axes=tuple(places[:-1]), inverse=True, norm=norm)
     return real_inverse(z, axis=places[-1], n=lengths[-1], norm=norm)
 
 

@@ -125,7 +125,8 @@ def unary(
     """Declare a function of one operand. ``emit=None`` leaves the target to decompose it; ``returns`` is a dtype, or a function of one."""
 
     def rule(x: TensorType) -> TensorType:
-        return x.with_dtype(returns(x.dtype) if callable(returns) else returns or x.dtype)
+        made: Any = returns(x.dtype) if callable(returns) else returns
+        return x.with_dtype(made or x.dtype)
 
     rule.__doc__ = title
     source = None if emit is None else emit or f"xp.{name}($x)"
@@ -536,7 +537,7 @@ sinc = unary(
     None,
     jax="xp.sinc($x)",
     d=lambda y, x: sinc_derivative(x, order=1),
-    compute=lambda dtype: dtypes.averaging(dtypes.ordered(dtype)),
+    compute=dtypes.averaging_in_order,
     sympy="sin(pi * x) / (pi * x)",
     flops=4,
 )
@@ -545,7 +546,7 @@ sinc_derivative = register(
     _sinc_type,
     pointwise=True,
     promote=("x",),
-    compute=lambda dtype: dtypes.averaging(dtypes.ordered(dtype)),
+    compute=dtypes.averaging_in_order,
     group="pointwise",
     domain=((-3.0, 3.0),),
     flops=_sinc_flops,
@@ -874,6 +875,12 @@ where = register(
 @where.vjp
 def _(g: Tensor, y: Tensor, c: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor | None, ...]:
     return None, where(c, g, 0), where(c, 0, g)
+
+
+@where.jvp
+def _(t: tuple[Tensor | None, ...], y: Tensor, c: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    moved = where(c, 0 if t[1] is None else t[1], 0 if t[2] is None else t[2])
+    return moved if moved.shape == y.shape else OPS["broadcast_to"](moved, shape=y.shape)
 
 
 def _clip_type(x: TensorType, low: TensorType, high: TensorType) -> TensorType:

@@ -1,9 +1,26 @@
 """What the user sees: pictures, formulas, listings. It knows graphs, and operations by their records."""
 
-from graphc.show.backprop import Reversed, backprop_sketch
+from graphc.show.backprop import NEXT, Reversed, backprop_sketch
 from graphc.show.formula import Formula, formula
 from graphc.show.listing import listing
 from graphc.show.picture import Picture
-from graphc.show.sketch import Edge, Node, Sketch, to_dot
+from graphc.show.sketch import Cluster, Edge, Node, Sketch, to_dot
+from graphc.show.unfold import Unfolded, drawn_as, unfold
 
-__all__ = ["Edge", "Formula", "Node", "Picture", "Reversed", "Sketch", "backprop_sketch", "formula", "listing", "to_dot"]
+__all__ = [
+    "NEXT",
+    "Cluster",
+    "Edge",
+    "Formula",
+    "Node",
+    "Picture",
+    "Reversed",
+    "Sketch",
+    "Unfolded",
+    "backprop_sketch",
+    "drawn_as",
+    "formula",
+    "listing",
+    "to_dot",
+    "unfold",
+]

@@ -18,20 +18,30 @@ from graphc.show.style import EDGES, NODES, EdgeKind, NodeKind
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node: its lines of text, its kind (which says how it looks), and what hovering over it tells."""
+    """A node: its lines of text, its kind (which says how it looks), what hovering over it tells, and the cluster that it is in."""
 
     id: str
     lines: tuple[str, ...]
     kind: NodeKind = "operator"
     tooltip: str = ""
+    cluster: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A frame around nodes, with a title; ``parent`` is the cluster around it. Its id is a word that begins with ``cluster``."""
+
+    id: str
+    title: str
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
     """An arrow from ``tail`` to ``head``.
 
-    ``"forward"`` and ``"faint"`` edges say what lies above what; ``"reversed"`` ones, which run from a result to its argument, do
-    not pull on the layout.  Keep the label short (``∂h/∂x = W1ᵀ``) and put the rest into the tooltip.
+    ``"forward"`` edges say what lies above what; ``"reversed"`` ones, which run from a result to its argument, and ``"carried"``
+    ones, which run from the end of a step to the start of the next, do not pull on the layout.  Keep the label short (``∂h/∂x = W1ᵀ``) and put the rest into the tooltip.
     """
 
     tail: str
@@ -52,6 +62,7 @@ class Sketch:
     description: str = ""
     nodes: tuple[Node, ...] = ()
     edges: tuple[Edge, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
 
     def __post_init__(self) -> None:
         counts = Counter(printable(node.id) for node in self.nodes)
@@ -60,6 +71,10 @@ class Sketch:
         self._refuse("edges that end at unknown ids", [end for end in ends if end not in counts], "ids of nodes in the sketch")
         self._refuse("unknown kinds of nodes", [n.kind for n in self.nodes if n.kind not in NODES], ", ".join(NODES))
         self._refuse("unknown kinds of edges", [e.kind for e in self.edges if e.kind not in EDGES], ", ".join(EDGES))
+        frames = Counter(cluster.id for cluster in self.clusters)
+        around = [x for x in (*(n.cluster for n in self.nodes), *(c.parent for c in self.clusters)) if x and x not in frames]
+        self._refuse("cluster ids given twice", [name for name, count in frames.items() if count > 1], "one cluster for each id")
+        self._refuse("unknown clusters", around, "ids of clusters in the sketch")
         object.__setattr__(self, "description", self.description or self._count())
 
     def _refuse(self, what: str, culprits: list[str], fits: str) -> None:
@@ -70,7 +85,8 @@ class Sketch:
     def _count(self) -> str:
         kinds = Counter(edge.kind for edge in self.edges)
         edges = [f"{kinds[kind]} {kind}" for kind in EDGES if kinds[kind]]
-        return f"{len(self.nodes)} nodes; edges: {', '.join(edges) or 'none'}."
+        frames = f"; frames: {', '.join(cluster.title for cluster in self.clusters)}" if self.clusters else ""
+        return f"{len(self.nodes)} nodes; edges: {', '.join(edges) or 'none'}{frames}."
 
 
 def printable(text: str) -> str:
@@ -156,9 +172,35 @@ def _dot_lines(sketch: Sketch) -> Iterator[str]:
     yield f"\tgraph{_attributes({**_GRAPH, 'label': legend, 'tooltip': _hovered(sketch.title)})}"
     yield f"\tnode{_attributes(_NODE)}"
     yield f"\tedge{_attributes(_EDGE)}"
-    yield from (f"\t{_quoted(node.id)}{_attributes(_of_node(node))}" for node in sketch.nodes)
+    yield from _nodes(sketch, "", 1)
     yield from (f"\t{_quoted(edge.tail)} -> {_quoted(edge.head)}{_attributes(_of_edge(edge))}" for edge in sketch.edges)
     yield "}"
+
+
+def _nodes(sketch: Sketch, cluster: str, depth: int) -> Iterator[str]:
+    """The nodes of a cluster, and the clusters in it."""
+    tabs = "\t" * depth
+    yield from (f"{tabs}{_quoted(node.id)}{_attributes(_of_node(node))}" for node in sketch.nodes if node.cluster == cluster)
+    for inner in sketch.clusters:
+        if inner.parent == cluster:
+            yield f"{tabs}subgraph {_quoted(inner.id)} {{"
+            yield f"{tabs}\tgraph{_attributes(_of_cluster(inner, depth))}"
+            yield from _nodes(sketch, inner.id, depth + 1)
+            yield f"{tabs}}}"
+
+
+def _of_cluster(cluster: Cluster, depth: int) -> dict[str, str]:
+    title = printable(cluster.title)
+    return {
+        "bgcolor": style.FRAMES[(depth - 1) % len(style.FRAMES)],
+        "color": style.FRAME_STROKE,
+        "label": _escaped(one_line(title)),
+        "labeljust": "l",
+        "labelloc": "t",
+        "margin": "12",
+        "style": "rounded",
+        "tooltip": _hovered(title),
+    }
 
 
 def _of_node(node: Node) -> dict[str, str]:
@@ -177,7 +219,7 @@ def _of_node(node: Node) -> dict[str, str]:
 def _of_edge(edge: Edge) -> dict[str, str]:
     look = EDGES[edge.kind]
     tooltip = _hovered(edge_tooltip(edge))
-    free = {"constraint": "false"} if edge.kind == "reversed" else {}
+    free = {"constraint": "false"} if edge.kind != "forward" else {}
     return {"class": edge.kind, "color": look.colour, "style": look.line, "tooltip": tooltip, **free, **_of_label(edge, tooltip)}
 
 

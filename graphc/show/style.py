@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-NodeKind = Literal["input", "variable", "constant", "operator", "output"]
-EdgeKind = Literal["forward", "reversed", "faint"]
-Shape = Literal["ellipse", "cylinder", "octagon", "box", "hexagon"]
+NodeKind = Literal["input", "variable", "constant", "parameter", "operator", "output"]
+EdgeKind = Literal["forward", "reversed", "carried"]
+Shape = Literal["ellipse", "cylinder", "octagon", "parallelogram", "box", "hexagon"]
 
 FONT: Final = "Helvetica,Arial,sans-serif"
 FONT_SIZE: Final = 12.0
@@ -53,6 +53,7 @@ NODES: Final[Mapping[NodeKind, NodeLook]] = MappingProxyType(
         "input": NodeLook("ellipse", "#e3effb", "#1f5a96"),
         "variable": NodeLook("cylinder", "#fff1cf", "#855600"),
         "constant": NodeLook("octagon", "#eeeeee", "#565656"),
+        "parameter": NodeLook("parallelogram", "#f1e9fa", "#66389b"),
         "operator": NodeLook("box", "#ffffff", "#3d444d"),
         "output": NodeLook("hexagon", "#e3f4e4", "#226226"),
     }
@@ -63,10 +64,15 @@ EDGES: Final[Mapping[EdgeKind, EdgeLook]] = MappingProxyType(
     {
         "forward": EdgeLook("#3d444d", "solid", "a value"),
         "reversed": EdgeLook("#b3400a", "dashed", "a derivative, in reverse"),
-        "faint": EdgeLook("#6b6f76", "dotted", "used again"),
+        "carried": EdgeLook("#66389b", "dotted", "carried to the next step"),
     }
 )
 """The kinds of edges by name."""
+
+FRAMES: Final = ("#f6f7f9", "#eceef1")
+"""The inside of a frame, and of a frame inside it, and so on in turns."""
+FRAME_STROKE: Final = "#6b6f76"
+"""The border of a frame."""
 
 
 def luminance(colour: str) -> float:

@@ -84,7 +84,7 @@ def test_has_a_text_and_a_formula_for_every_operand(op: Op) -> None:
 
 @every_op
 def test_every_hole_of_a_formula_has_a_name(op: Op) -> None:
-    holes = set(re.findall(r"\$(\w+)", op.text + op.tex))
+    holes = set(re.findall(r"\$([A-Za-z_]\w*)", op.text + " " + op.tex, re.ASCII))
     assert holes <= {*op.operands, *op.attributes}
 
 
@@ -316,7 +316,8 @@ def test_jvp_is_the_transpose_of_vjp(call: Call) -> None:
     run = gc.compile(inputs, [gc.jvp(node, wrt, ts), *vjp(node, wrt, g, disconnected="zero")], optimize=False)
     moved, *shares = run(*values)
     left, right = _inner(g, moved), sum(_inner(share, t) for share, t in zip(shares, ts, strict=True))
-    np.testing.assert_allclose(left, right, rtol=1e-9, atol=1e-9)
+    rough = 1e-6 if node.dtype == "float32" else 1e-9  # a cast
+    np.testing.assert_allclose(left, right, rtol=rough, atol=rough)
 
 
 MAPPABLE = [call for call in CALLS if call.case.through is None and call.case.seen is None and call.op.operands]
