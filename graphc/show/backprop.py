@@ -22,7 +22,7 @@ from graphc.show.notation import leaf_number, see_through
 from graphc.show.sketch import Edge, Node, Sketch
 from graphc.show.style import NodeKind
 from graphc.show.template import symbol
-from graphc.show.unfold import CHOICE, GROUP, PARAMETERS, SHARED, Unfolded, drawn_as, drawn_inputs, unfold
+from graphc.show.unfold import BYPASS, CHOICE, GROUP, PARAMETERS, SHARED, Unfolded, drawn_as, drawn_inputs, unfold
 
 NEXT: Final = "g_next"
 """What the gradient of a carry in the next step is called."""
@@ -195,11 +195,16 @@ def _lines(node: Tensor, scene: _Scene) -> tuple[str, ...]:
     return (_headline(node, scene), f"{scene.names[node]}: {node.type}")
 
 
+_HEADLINES: Final = {CHOICE.name: "cond", BYPASS: "result", "result": "result"}
+
+
 def _headline(node: Tensor, scene: _Scene) -> str:
     """The op's symbol, with the numbers that it reads."""
     if is_part(node):
         return f"{symbol(node.inputs[0])}[{node.attrs[0]}]"
-    if node.op is not None and node.op.group == GROUP and node.op.name not in ("cond", "custom", "result"):
+    if node.op is not None and node.op.name in _HEADLINES:
+        return _HEADLINES[node.op.name]
+    if node.op is not None and node.op.group == GROUP:
         return one_line(node, {x: scene.values[x] for x in node.inputs if x in scene.values})
     if not _is_infix(node) or not any(x in scene.folded for x in node.inputs if _is_number(x)):
         return symbol(node)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphc.show import style
 from graphc.show.measure import LINE, node_size, text_width
-from graphc.show.sketch import Edge, Sketch, one_line
+from graphc.show.sketch import Edge, Node, Sketch, one_line
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -45,29 +45,145 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A box for each node, the points that each edge passes from tail to head, and the size of it all."""
+    """A box for each node, the points that each edge passes from tail to head, the size of it all, and a box for each cluster."""
 
     boxes: tuple[Box, ...]
     ways: tuple[tuple[Point, ...], ...]
     width: float
     height: float
+    frames: tuple[Box, ...] = ()
 
 
 def place(sketch: Sketch) -> Placement:
-    """Where the sketch's nodes and edges lie; the same place for the same sketch, always."""
-    number = {node.id: i for i, node in enumerate(sketch.nodes)}
-    pairs = [(number[e.tail], number[e.head]) for e in sketch.edges]
-    ranks = _ranks(len(sketch.nodes), [p for p, e in zip(pairs, sketch.edges, strict=True) if e.kind != "reversed"])
+    """Where the sketch's nodes, edges and clusters lie; the same place for the same sketch, always.
+
+    A cluster is laid out on its own and then stands in the layout around it as one node. An edge over its border goes through a port:
+    a point of the first or the last layer inside, from which the way to the node goes around the others.
+    """
+    page = _Page(sketch, "")
+    boxes = tuple([page.boxes[node.id] for node in sketch.nodes])
+    ways = tuple([tuple(page.ways[i]) for i in range(len(sketch.edges))])
+    frames = tuple([page.frames[cluster.id] for cluster in sketch.clusters])
+    bottom = max((b.y + b.height / 2 for b in (*boxes, *frames)), default=0.0)
+    return Placement(boxes, ways, _right((*boxes, *frames), ways), bottom, frames)
+
+
+_PAD: Final = 12.0
+_HEAD: Final = 26.0
+"""Room for the title of a cluster."""
+
+
+class _Page:
+    """A cluster, or the whole picture, laid out: boxes and ways relative to its upper left corner.
+
+    ``ends`` has for each edge over the border the points from the border to the node inside.
+    """
+
+    def __init__(self, sketch: Sketch, cluster: str) -> None:
+        self.sketch, self.cluster = sketch, cluster
+        nodes = [node for node in sketch.nodes if node.cluster == cluster]
+        self.inner = [_Page(sketch, c.id) for c in sketch.clusters if c.parent == cluster]
+        self.item = {node.id: i for i, node in enumerate(nodes)}
+        self.sizes = [node_size(node) for node in nodes]
+        for page in self.inner:
+            self.item |= dict.fromkeys(page.item, len(self.sizes))
+            self.sizes.append(page.size)
+        self.boxes: dict[str, Box] = {}
+        self.frames: dict[str, Box] = {}
+        self.ways: dict[int, list[Point]] = {}
+        self.ends: dict[int, list[Point]] = {}
+        self._lay_out(nodes)
+
+    def _lay_out(self, nodes: Sequence[Node]) -> None:
+        edges = [i for i, e in enumerate(self.sketch.edges) if self._is_mine(e)]
+        ports, pairs = self._ports(edges)
+        kinds = [self.sketch.edges[i].kind for i in edges]
+        forward = [p for p, kind in zip(pairs, kinds, strict=True) if kind == "forward"]
+        sizes = dict(enumerate([*self.sizes, *[(0.0, 0.0)] * len(ports)]))
+        boxes, ways = _arranged(sizes, pairs, forward, [self.sketch.edges[i] for i in edges], ports)
+        self.size = self._framed(boxes, ways)
+        right, down = (_PAD, _HEAD) if self.cluster else (0.0, 0.0)
+        boxes = [Box(b.x + right, b.y + down, b.width, b.height) for b in boxes]
+        self.boxes |= {node.id: box for node, box in zip(nodes, boxes, strict=False)}
+        for page, box in zip(self.inner, boxes[len(nodes) :], strict=False):
+            self._take(page, box)
+        for i, pair, way in zip(edges, pairs, ways, strict=True):
+            self._lead(i, pair, [(x + right, y + down) for x, y in way], ports)
+
+    def _is_mine(self, edge: Edge) -> bool:
+        """Whether the edge is drawn at this level: not outside, and not inside of one cluster."""
+        tail, head = self.item.get(edge.tail), self.item.get(edge.head)
+        inside = tail is not None and tail == head and edge.tail != edge.head
+        nested = tail is not None and tail == head and all(edge.tail != node.id for node in self.sketch.nodes if node.cluster == self.cluster)
+        return (tail is not None or head is not None) and not inside and not nested
+
+    def _ports(self, edges: Sequence[int]) -> tuple[dict[int, bool], list[_Pair]]:
+        """The ports, and whether they are at the top; the two items that each edge joins."""
+        number: dict[tuple[int, str], int] = {}
+        ports: dict[int, bool] = {}
+        pairs: list[_Pair] = []
+        for i in edges:
+            edge = self.sketch.edges[i]
+            tail, head = self.item.get(edge.tail), self.item.get(edge.head)
+            inner, outer = (head, edge.tail) if tail is None else (tail, edge.head)
+            if tail is not None and head is not None:
+                pairs.append((tail, head))
+                continue
+            assert inner is not None
+            key = inner, outer
+            if key not in number:
+                number[key] = len(self.sizes) + len(number)
+                ports[number[key]] = (tail is None) == (edge.kind == "forward")
+            pairs.append((number[key] if tail is None else tail, number[key] if head is None else head))
+        return ports, pairs
+
+    def _framed(self, boxes: Sequence[Box], ways: Sequence[Sequence[Point]]) -> Point:
+        bottom = max((b.y + b.height / 2 for b in boxes), default=0.0)
+        titles = [text_width(c.title, style.LABEL_SIZE) for c in self.sketch.clusters if c.id == self.cluster]
+        return max([_right(boxes, ways), *titles]) + 2 * _PAD, bottom + _HEAD + _PAD
+
+    def _take(self, page: _Page, box: Box) -> None:
+        """Take over what lies inside of a cluster, now that it has its place."""
+        left, top = box.x - box.width / 2, box.y - box.height / 2
+        self.frames[page.cluster] = box
+        self.boxes |= {name: _moved(b, left, top) for name, b in page.boxes.items()}
+        self.frames |= {name: _moved(b, left, top) for name, b in page.frames.items()}
+        self.ways |= {i: [(x + left, y + top) for x, y in way] for i, way in page.ways.items()}
+        page.ends = {i: [(x + left, y + top) for x, y in way] for i, way in page.ends.items()}
+
+    def _lead(self, edge: int, pair: _Pair, way: list[Point], ports: Mapping[int, bool]) -> None:
+        """Lead an edge into the clusters where it ends, and over the border of this one."""
+        first = len(self.sizes) - len(self.inner)
+        for page, item in zip(self.inner, range(first, len(self.sizes)), strict=True):
+            if pair[0] == item:
+                way = [*reversed(page.ends[edge]), *way[1:]]
+            if pair[1] == item:
+                way = [*way[:-1], *page.ends[edge]]
+        port = next((item for item in pair if item in ports), None)
+        if port is None:
+            self.ways[edge] = way
+            return
+        inward = way if pair[0] == port else way[::-1]
+        self.ends[edge] = [(inward[0][0], 0.0 if ports[port] else self.size[1]), *inward]
+
+
+def _moved(box: Box, right: float, down: float) -> Box:
+    return Box(box.x + right, box.y + down, box.width, box.height)
+
+
+def _arranged(
+    sizes: Mapping[int, Point], pairs: Sequence[_Pair], forward: Sequence[_Pair], edges: Sequence[Edge], ports: Mapping[int, bool]
+) -> tuple[list[Box], list[tuple[Point, ...]]]:
+    """The boxes of items of these sizes, and the ways of the edges between them."""
+    ranks = _ranks(len(sizes), forward, ports)
     chains, layers = _chains(pairs, ranks)
     links = [link for chain in chains.values() for link in pairwise(chain)]
     above, below = _grouped((low, high) for high, low in links), _grouped(links)
     layers = _ordered(layers, above, below)
-    sizes = dict(enumerate(map(node_size, sketch.nodes)))
-    xs = _across(layers, _halves(sketch, pairs, sizes), above, below)
-    ys = _down(layers, sizes, _label_room(sketch.edges))
-    boxes = tuple(Box(xs[i], ys[i], *sizes[i]) for i in range(len(sketch.nodes)))
-    ways = tuple(_ways(boxes, pairs, chains, {point: (xs[point], ys[point]) for point in xs}))
-    return Placement(boxes, ways, _right(boxes, ways), max((b.y + b.height / 2 for b in boxes), default=0.0))
+    xs = _across(layers, _halves(edges, pairs, sizes), above, below)
+    ys = _down(layers, sizes, _label_room(edges))
+    boxes = [Box(xs[i], ys[i], *sizes[i]) for i in range(len(sizes))]
+    return boxes, list(_ways(boxes, pairs, chains, {point: (xs[point], ys[point]) for point in xs}))
 
 
 def _grouped(links: Iterable[_Pair]) -> _Links:
@@ -81,7 +197,7 @@ def _grouped(links: Iterable[_Pair]) -> _Links:
 
 
 # A source stands right above its first reader and not in the top row with all other sources.
-def _ranks(size: int, forward: Sequence[_Pair]) -> list[int]:
+def _ranks(size: int, forward: Sequence[_Pair], ports: Mapping[int, bool]) -> list[int]:
     import networkx as nx
 
     graph: nx.DiGraph[int] = nx.DiGraph()
@@ -91,7 +207,8 @@ def _ranks(size: int, forward: Sequence[_Pair]) -> list[int]:
         # A picture always comes: of a cycle only what follows the order of the nodes counts.
         graph.remove_edges_from([(tail, head) for tail, head in forward if tail >= head])
     ranks = {node: rank for rank, layer in enumerate(nx.topological_generations(graph)) for node in layer}
-    return [_pulled(node, graph, ranks) for node in range(size)]
+    last = max(ranks.values(), default=0)
+    return [(0 if ports[node] else last) if node in ports else _pulled(node, graph, ranks) for node in range(size)]
 
 
 def _pulled(node: int, graph: nx.DiGraph[int], ranks: Mapping[int, int]) -> int:
@@ -145,10 +262,10 @@ def _mean(points: Sequence[int], values: Mapping[int, float], otherwise: float) 
 
 
 # Halfway down to a common reader two labels are half as far apart as their nodes: so each asks for its whole width.
-def _halves(sketch: Sketch, pairs: Sequence[_Pair], sizes: Mapping[int, Point]) -> dict[int, float]:
+def _halves(edges: Sequence[Edge], pairs: Sequence[_Pair], sizes: Mapping[int, Point]) -> dict[int, float]:
     halves = {node: width / 2 for node, (width, _) in sizes.items()}
-    for (tail, head), edge in zip(pairs, sketch.edges, strict=True):
-        upper = head if edge.kind == "reversed" else tail
+    for (tail, head), edge in zip(pairs, edges, strict=True):
+        upper = tail if edge.kind == "forward" else head
         halves[upper] = max(halves[upper], text_width(one_line(edge.label), style.LABEL_SIZE))
     return halves
 

@@ -20,6 +20,7 @@ _ROOM: Final[dict[Shape, tuple[float, float]]] = {
     "cylinder": (1.0, 1.35),
     "ellipse": (1.35, 1.4),
     "hexagon": (1.4, 1.1),
+    "note": (1.0, 1.0),
     "octagon": (1.3, 1.2),
 }
 

@@ -14,7 +14,7 @@ from typing import Final
 from graphc.show import style
 from graphc.show.layout import Box, Point, place
 from graphc.show.measure import LINE, text_width
-from graphc.show.sketch import Edge, Node, Sketch, edge_tooltip, label_lines, legend_lines, legible, node_tooltip, one_line, printable
+from graphc.show.sketch import Cluster, Edge, Node, Sketch, cluster_depth, edge_tooltip, label_lines, legend_lines, legible, node_tooltip, one_line, printable
 from graphc.show.style import Shape
 
 _MARGIN: Final = 24.0
@@ -30,7 +30,8 @@ def to_svg(sketch: Sketch) -> str:
     ways = list(zip(sketch.edges, placement.ways, strict=True))
     legend = legend_lines(sketch)
     ends = [*(_label_end(edge, way) for edge, way in ways), *(text_width(line, style.LEGEND_SIZE) for line in legend)]
-    marks = [_edge(edge, way) for edge, way in ways]
+    marks = [_frame(cluster, box, sketch) for cluster, box in zip(sketch.clusters, placement.frames, strict=True)]
+    marks += [_edge(edge, way) for edge, way in ways]
     marks += [_node(node, box) for node, box in zip(sketch.nodes, placement.boxes, strict=True)]
     marks += _legend(legend, placement.height + _MARGIN / 2)
     height = placement.height + _MARGIN / 2 + len(legend) * LINE * style.LEGEND_SIZE
@@ -55,6 +56,16 @@ def _page(sketch: Sketch, marks: Sequence[str], width: float, height: float) -> 
 
 def _escaped(text: str) -> str:
     return escape(printable(text))
+
+
+# -- frames --------------------------------------------------------------------------------------
+
+
+def _frame(cluster: Cluster, box: Box, sketch: Sketch) -> str:
+    fill = style.FRAMES[cluster_depth(cluster, sketch) % len(style.FRAMES)]
+    left, top = box.x - box.width / 2, box.y - box.height / 2
+    title = _text(one_line(cluster.title), left + 8, top + 1.4 * style.LEGEND_SIZE, style.LEGEND_SIZE)
+    return f'<g class="cluster"><title>{_escaped(cluster.title)}</title><g fill="{fill}" stroke="{style.FRAME_STROKE}">{_box(box)}</g>{title}</g>'
 
 
 # -- nodes ---------------------------------------------------------------------------------------
@@ -90,6 +101,14 @@ def _cylinder(box: Box) -> str:
     return f'<path d="{side} {arc} 0 {left:.2f} {top:.2f} {arc} 0 {right:.2f} {top:.2f} {arc} 0 {left:.2f} {top:.2f}"/>'
 
 
+def _note(box: Box) -> str:
+    left, right, top, bottom = box.x - box.width / 2, box.x + box.width / 2, box.y - box.height / 2, box.y + box.height / 2
+    fold = 6.0
+    corners = [(left, top), (right - fold, top), (right, top + fold), (right, bottom), (left, bottom)]
+    folded = [(right - fold, top), (right - fold, top + fold), (right, top + fold)]
+    return f'<polygon points="{_points(corners)}"/><polyline points="{_points(folded)}"/>'
+
+
 # Corners in units of the box, from its centre.
 def _polygon(*corners: Point) -> Callable[[Box], str]:
     def drawn(box: Box) -> str:
@@ -107,6 +126,7 @@ _SHAPES: Final[dict[Shape, Callable[[Box], str]]] = {
     "cylinder": _cylinder,
     "ellipse": _ellipse,
     "hexagon": _polygon((-0.5, 0), (-0.35, -0.5), (0.35, -0.5), (0.5, 0), (0.35, 0.5), (-0.35, 0.5)),
+    "note": _note,
     "octagon": _polygon((-0.5, -0.2), (-0.3, -0.5), (0.3, -0.5), (0.5, -0.2), (0.5, 0.2), (0.3, 0.5), (-0.3, 0.5), (-0.5, 0.2)),
 }
 

@@ -189,6 +189,12 @@ def _nodes(sketch: Sketch, cluster: str, depth: int) -> Iterator[str]:
             yield f"{tabs}}}"
 
 
+def cluster_depth(cluster: Cluster, sketch: Sketch) -> int:
+    """How many clusters are around this one."""
+    around = next((other for other in sketch.clusters if other.id == cluster.parent), None)
+    return 0 if around is None else 1 + cluster_depth(around, sketch)
+
+
 def _of_cluster(cluster: Cluster, depth: int) -> dict[str, str]:
     title = printable(cluster.title)
     return {

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 NodeKind = Literal["input", "variable", "constant", "parameter", "operator", "output"]
 EdgeKind = Literal["forward", "reversed", "carried"]
-Shape = Literal["ellipse", "cylinder", "octagon", "parallelogram", "box", "hexagon"]
+Shape = Literal["ellipse", "cylinder", "octagon", "note", "box", "hexagon"]
 
 FONT: Final = "Helvetica,Arial,sans-serif"
 FONT_SIZE: Final = 12.0
@@ -53,7 +53,7 @@ NODES: Final[Mapping[NodeKind, NodeLook]] = MappingProxyType(
         "input": NodeLook("ellipse", "#e3effb", "#1f5a96"),
         "variable": NodeLook("cylinder", "#fff1cf", "#855600"),
         "constant": NodeLook("octagon", "#eeeeee", "#565656"),
-        "parameter": NodeLook("parallelogram", "#f1e9fa", "#66389b"),
+        "parameter": NodeLook("note", "#f1e9fa", "#66389b"),
         "operator": NodeLook("box", "#ffffff", "#3d444d"),
         "output": NodeLook("hexagon", "#e3f4e4", "#226226"),
     }

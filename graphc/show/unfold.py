@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from graphc.core import OPS, Op, Subgraph, Tensor, TensorType, bodies, rebuild, toposort
+from graphc.core import OPS, Op, Subgraph, Tensor, TensorType, bodies, constant, rebuild, toposort
 from graphc.show.bodies import Body, bodies_of, is_part, parameter_label
 from graphc.show.sketch import Cluster
 
@@ -62,7 +62,7 @@ def _chosen(g: Tensor, y: Tensor, condition: Tensor, one: Tensor, other: Tensor)
 
 
 CHOICE: Final = Op(
-    "cond",
+    "choice",
     lambda *types: types[1],
     ("condition", "one", "other"),
     False,
@@ -73,6 +73,8 @@ CHOICE: Final = Op(
     reverse=_chosen,
 )
 """A result of a branch: a choice between the results of two frames."""
+BYPASS: Final = "bypass"
+"""The name of the ops whose gradient does not go through their frame."""
 PARAMETERS: Final = (_FIRST, _ITEM, _STATE)
 """The ways into a body that are drawn as its parameters."""
 
@@ -106,7 +108,7 @@ def drawn_as(node: Tensor) -> Tensor:
 
 def drawn_inputs(node: Tensor) -> tuple[Tensor, ...]:
     """The operands to which a forward edge is drawn: a gradient of its own goes past the frame, and no value does."""
-    return node.inputs[:1] if node.op is not None and node.op.name == "custom" and node.op.group == GROUP else node.inputs
+    return node.inputs[:1] if node.op is not None and node.op.name == BYPASS else node.inputs
 
 
 def unfold(y: Tensor) -> Unfolded:
@@ -234,14 +236,18 @@ class _Unfolding:
 
         def result(i: int) -> Tensor:
             def back(g: Tensor, y: Tensor, out: Tensor, *operands: Tensor) -> tuple[Any, ...]:
-                cotangents = [g if j == i else OPS["zeros_like"](x) for j, x in enumerate(outputs)]
+                cotangents = [g if j == i else _zeros(x) for j, x in enumerate(outputs)]
                 shares = backward.graph(*operands, *cotangents)
                 return (None, *shares, *[None] * (len(operands) - len(shares)))
 
-            op = Op("custom", lambda *types: types[0], ("xs",), True, (), {}, text="custom($xs)", group=GROUP, reverse=back)
+            op = Op(BYPASS, lambda *types: types[0], ("xs",), True, (), {}, text="custom($xs)", group=GROUP, reverse=back)
             return self._left(op, [outputs[i], *inputs], outputs[i].type, frame)
 
         return result
+
+
+def _zeros(x: Tensor) -> Tensor:
+    return OPS["broadcast_to"](constant(0, x.dtype), shape=x.shape)
 
 
 def _loop_title(node: Tensor) -> str:

@@ -1,19 +1,22 @@
 """What every op promises in its record, tried on every small call of it."""
 
 import functools
+import inspect
 import itertools
 import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.core import OPS, Op, Tensor, dtypes
+from graphc.core import OPS, Op, Tensor, constant, dtypes, toposort
 from graphc.core.errors import GraphcError
 from graphc.grad import vjp
 from graphc.lower import interpret
+from graphc.lower.template import fill, helpers, imports
 from graphc.testing import Call, calls, check_op, gradient_problems, takes_integers_alone, value_problems
 
 EXCUSED = {
@@ -534,6 +537,411 @@ def test_the_sympy_form_is_the_op_and_its_derivatives_the_partials(op: Op) -> No
         at = dict(zip(symbols, point, strict=True)) | attributes
         exact = [form, *(sympy.diff(form, symbols[inputs.index(x)]) for x in wrt)]
         np.testing.assert_allclose([float(v) for v in found], [float(e.subs(at).evalf()) for e in exact], rtol=1e-12, atol=1e-14)
+
+
+# ---------------------------------------------------------------- nothing is left out: what is true of an op, it says
+NOT_LINEAR = {
+    "cast": "to whole numbers it is not",
+    "conj": "i x becomes -i x",
+    "nan_to_num": "of NaN and inf it is not",
+}
+LAWLESS = {
+    "hypot": "it is associative, but rounds, and no rule would make use of it",
+    "reciprocal": "1 / (1 / x) rounds",
+    "stop_gradient": "seen from the gradient it does something",
+    "nan_to_num": "of NaN and inf it does something",
+    "xlog1py": "0 where b is 0, unless a is inf",
+    "bitwise_and": "-1 is a unit, but no uint8",
+}
+WITHOUT_SYMPY = {
+    **dict.fromkeys(("mod", "floor_divide", "round", "trunc", "clip"), "SymPy has no number for the derivative of a step"),
+    **dict.fromkeys(("nan_to_num", "stop_gradient"), "of numbers alone they are x"),
+    **dict.fromkeys(("sinc_derivative", "zeta"), "SymPy's derivative by an order that is a whole number is none"),
+}
+WIDER = {"zeta": "in half precision it is computed in float32 and stays there"}
+NEVER_SEEN_TO_RAISE = {"getitem": "a named size may be too small for it", "qr": "LAPACK refuses what no array can be"}
+LOOPED = {"one_hot", "top_k"}, {"searchsorted", "dynamic_slice", "dynamic_update_slice"}
+"""Ops that are taken apart when they are mapped, and those that a loop goes over."""
+PLAIN = [op for op in POINTWISE if set(op.attributes) <= set(op.defaults)]
+
+
+def _direct(op: Op) -> list[Call]:
+    """The calls whose operands and result are looked at as they are, if they are floats and there is something in them."""
+    found = [call for call in calls(op) if op.operands and call.case.through is None and call.case.seen is None]
+    nodes = [(call, call.node(call.inputs())) for call in found]
+    return [call for call, node in nodes if node.op is op and dtypes.is_float(node.dtype) and node.size]
+
+
+def _floats(call: Call) -> list[int]:
+    return [i for i, x in enumerate(call.inputs()) if dtypes.is_float(x.dtype)]
+
+
+def _respelt(value: Any) -> Any:
+    """The same attribute in NumPy's numbers and dtypes, and in lists."""
+    if isinstance(value, bool | int):
+        return int(value) if isinstance(value, bool) else np.int64(value)
+    if isinstance(value, str) and value in DTYPES and value != "bfloat16":
+        return np.dtype(value)
+    return [_respelt(item) for item in value] if isinstance(value, tuple) else value
+
+
+@every_call
+def test_another_spelling_of_an_attribute_makes_the_same_node(call: Call) -> None:
+    inputs, given = call.operands(call.inputs()), call.op.defaults | dict(call.case.attributes)
+    known = [name for name, canonical in call.op.canonical.items() if canonical.__name__ != "_as_is" and name != "index"]
+    respelt = given | {name: _respelt(given[name]) for name in known}
+    if call.op.variadic:
+        inputs = [inputs]
+    assert call.op(*inputs, **respelt) == call.op(*inputs, **given)
+
+
+@every_op
+def test_defaults_are_those_that_the_signature_shows(op: Op) -> None:
+    shown = {name: parameter.default for name, parameter in op.__signature__.parameters.items() if name in op.attributes}
+    assert op.defaults == {name: default for name, default in shown.items() if default is not inspect.Parameter.empty}
+
+
+@every_op
+def test_an_op_without_a_gradient_passes_none(op: Op) -> None:
+    assert not op.zero_gradient or not any(call.differentiable(call.inputs()) for call in calls(op))
+
+
+# What a call may do for the values that it gets
+def _extremes(inputs: list[Any]) -> Iterator[list[Any]]:
+    """Values for the inputs, all floats the same and all integers."""
+    for real, whole in itertools.product((math.nan, math.inf, 0.0, -1.0, 0.37), (-(10**6), -1, 0, 1, 10**6)):
+        yield [np.full(x.shape, {"f": real, "c": real, "b": whole > 0}.get(np.dtype(x.dtype).kind, whole)).astype(x.dtype) for x in inputs]
+
+
+def _may_raise(call: Call, dtype: str) -> bool:
+    try:
+        operands = call.operands(call.inputs(dtype))
+        inputs = [gc.input(f"x{i}", x.shape, x.dtype) for i, x in enumerate(operands)]
+        result = call.op(inputs, **call.case.attributes) if call.op.variadic else call.op(*inputs, **call.case.attributes)
+    except GraphcError:
+        return False
+    compiled = gc.compile(inputs, list(result) if isinstance(result, tuple) else result, optimize=False)
+    for values in _extremes(inputs):
+        try:
+            compiled(*values)
+        except (ValueError, IndexError):
+            return True
+    return False
+
+
+@every_op
+def test_raises_if_and_only_if_it_says_so(op: Op) -> None:
+    """What is taken apart raises where its pieces say so."""
+    raised = any(_may_raise(call, dtype) for call in calls(op) for dtype in ("float64", "int64"))
+    assert op.raises == (op.name in NEVER_SEEN_TO_RAISE or (raised and op.expand is None))
+
+
+# Linear operands
+def _is_linear(call: Call, places: list[int]) -> bool:
+    """In these operands together, with the others held, near and far."""
+    values, others = call.values(), call.values(seed=1)
+    inputs = call.inputs()
+    compiled = gc.compile(inputs, call.node(inputs), optimize=False)
+
+    def at(weight: float) -> Any:
+        return compiled(*[weight * x + (1 - weight) * y if i in places else x for i, (x, y) in enumerate(zip(values, others, strict=True))])
+
+    left, right = [at(3.0), at(-40.0)], [3 * at(1.0) - 2 * at(0.0), -40 * at(1.0) + 41 * at(0.0)]
+    return bool(np.allclose(left, right, rtol=1e-6, atol=1e-6))
+
+
+@pytest.mark.parametrize("op", [op for op in TABLE if op.name not in NOT_LINEAR and not op.zero_gradient], ids=lambda op: op.name)
+def test_what_is_linear_says_so(op: Op) -> None:
+    """Pointwise ops if they are in all operands together, the others in each that they are linear in."""
+    direct = _direct(op)
+    names = [name for name in op.operands if all(x.dtype == "float64" for call in direct for x in call.inputs() if x.label == name)]
+    for name in names:
+        places = [(call, _floats(call) if op.pointwise or op.variadic else [call.names.index(name)]) for call in direct]
+        if direct and all(_is_linear(call, own) for call, own in places):
+            assert name in op.linear
+
+
+# Buffers
+def _written_over(op: Op, place: int, dtype: str) -> list[bool]:
+    """Whether the statement that writes into a buffer is right if that is the operand's own; nothing where the two have other types."""
+    rng = np.random.default_rng(0)
+    inputs = [gc.input(n, (4,), "bool" if n in op.operands and p is None else dtype) for n, p in zip(op.operands, op.partials, strict=True)]
+    try:
+        node = op(*inputs, **op.defaults)
+    except GraphcError:
+        return []
+    if node.inputs != tuple(inputs) or node.dtype != inputs[place].dtype:
+        return []
+    values = [rng.uniform(0.2, 2.7, 4).astype("int64" if dtype == "bool" else dtype).astype(x.dtype) for x in inputs]
+    (expected,) = interpret([node], dict(zip(inputs, values, strict=True)))
+    names = {"np": np} | dict(zip(op.operands, values, strict=True))
+    holes = {name: name for name in op.operands} | {name: repr(value) for name, value in op.defaults.items()}
+    with np.errstate(all="ignore"):
+        exec(imports([op]) + helpers([op]) + fill(op.out or "", holes | {"out": op.operands[place]}), names)
+    return [np.array_equal(values[place], expected, equal_nan=True)]
+
+
+@pytest.mark.parametrize("op", [op for op in PLAIN if op.out], ids=lambda op: op.name)
+def test_writes_over_the_operands_that_it_may(op: Op) -> None:
+    for i, name in enumerate(op.operands):
+        right = [found for dtype in ("float64", "int64", "bool") for found in _written_over(op, i, dtype)]
+        assert not right or all(right) == (op.inplace is None or name in op.inplace), name
+
+
+@pytest.mark.parametrize("op", PLAIN, ids=lambda op: op.name)
+def test_a_ufunc_of_numpy_writes_into_buffers_and_costs_1(op: Op) -> None:
+    called = re.fullmatch(r"xp\.(\w+)\(" + ", ".join(rf"\${name}" for name in op.operands) + r"\)", str(op.emit))
+    if called and isinstance(getattr(np, called[1]), np.ufunc):
+        inputs = [gc.input(name, (), "int32" if takes_integers_alone(op) else "float32") for name in op.operands]
+        assert op.out or op(*inputs).dtype == "bool"
+        assert op.flops == 1
+
+
+# Costs
+def _moves(call: Call) -> bool:
+    """Whether each element of the result is one of an operand, or 0 or 1."""
+    values = call.values()
+    return bool(np.all(np.isin(run(call, values), np.concatenate([[0.0, 1.0], *[value.ravel() for value in values]]))))
+
+
+@pytest.mark.parametrize("op", [op for op in TABLE if op.name not in ("cast", "bitcast", "one_hot")], ids=lambda op: op.name)
+def test_arithmetic_costs_something_and_moving_nothing(op: Op) -> None:
+    """An op that is linear and returns what it is given moves it; max and where return it as well, and compare."""
+    direct = _direct(op)
+    free = all(op.count_flops(call.node(call.inputs())) == 0 for call in direct)
+    if direct and not op.pointwise:
+        given = [x.label for x in direct[0].inputs() if x.dtype == "float64"]
+        assert free == (all(map(_moves, direct)) and (op.variadic or set(given) <= set(op.linear)))
+    elif direct:
+        assert not free or op.name == "stop_gradient"
+
+
+# Units
+def _units(call: Call) -> float:
+    exact, found = np.asarray(run(call, call.values())), np.asarray(run(call, call.values("float32"), call.inputs("float32")))
+    if not dtypes.is_float(exact.dtype.name) or not exact.size:
+        return 0.0
+    return float(np.max(np.abs(found - exact)) / (np.finfo(np.float32).eps * max(1.0, float(np.max(np.abs(exact))))))
+
+
+@every_op
+def test_units_are_not_lax(op: Op) -> None:
+    """Twenty times what is seen at most; 64 for what adds up rounding errors, whose small calls show few."""
+    assert op.ulps >= 0.5, "float32 itself is not better"
+    if op in SMOOTH:
+        seen = max([worst_units(op, None)[0], *[worst_units(op, i)[0] / 4 for i, partial in enumerate(op.partials) if callable(partial)]])
+        assert op.ulps <= max(4, 20 * seen)
+    else:
+        assert op.ulps <= max(64, 20 * max(map(_units, calls(op))))
+
+
+# Kinks
+_GRIDS = {
+    1: [np.linspace(-6, 6, 49)],
+    2: [np.array([-2, -1, 0, 0.5, 1, 2])] * 2,
+    3: [np.array([-2, -1, -0.5, 0, 0.5, 1, 2]), np.array([-1.0, 0]), np.array([1.0, 2])],
+}
+
+
+def _bends(at: Any, points: Any, direction: Any) -> tuple[Any, Any]:
+    """Where two slopes meet, and where the function jumps or is not defined on both sides.
+
+    The second difference of a smooth function falls to a quarter when the step is halved, at a kink to a half.
+    """
+    far, near = (np.array([at(points + k * h * direction) for k in (-1, 0, 1)]) for h in (1e-6, 5e-7))
+    second = np.abs(far[0] - 2 * far[1] + far[2]), np.abs(near[0] - 2 * near[1] + near[2])
+    broken = ~np.isfinite(far).all(axis=0) | (np.ptp(far, axis=0) > 1e-3)
+    return ~broken & (second[0] > 1e-8) & (second[1] > 0.375 * second[0]), broken
+
+
+@pytest.mark.parametrize("op", [op for op in SMOOTH if None not in op.partials], ids=lambda op: op.name)
+def test_kinks_are_where_two_slopes_meet(op: Op) -> None:
+    points = np.array(list(itertools.product(*_GRIDS[len(op.operands)])))
+    met, broken, declared = np.zeros((3, len(points)), bool)
+    for attributes in [dict(call.case.attributes) for call in calls(op)]:
+        inputs = [gc.input(name, (len(points),), "float64") for name in op.operands]
+        compiled = gc.compile(inputs, op(*inputs, **attributes), optimize=False)
+        with np.errstate(all="ignore"):
+            for direction in itertools.product((0.0, 1.0, -1.0), repeat=len(op.operands)):
+                here, there = _bends(lambda p, f=compiled: f(*p.T), points, np.array(direction))
+                met, broken = met | here, broken | there
+        if op.kinks:
+            declared = declared | gc.compile(inputs, op.kinks(*inputs, **op.defaults | attributes), optimize=False)(*points.T)
+    assert not np.any(met & ~declared), points[met & ~declared]
+    assert not np.any(declared & ~met & ~broken), points[declared & ~met & ~broken]
+
+
+# Laws
+def _numerically(op: Op, law: Any) -> bool:
+    values = _law_operands(op)
+    tensors = [gc.input(name, (4,), value.dtype) for name, value in zip("abc", values, strict=True)]
+    try:
+        left, right = _law_holds(op, law, *tensors)
+    except GraphcError:
+        return False
+    if not left.dtype == right.dtype == tensors[0].dtype:
+        return False
+    found = gc.evaluate([left, right], dict(zip(tensors, values, strict=True)), optimize=False)
+    return bool(np.all(np.isfinite(found)) and np.allclose(*found, rtol=1e-13, atol=0))
+
+
+@pytest.mark.parametrize("op", [op for op in PLAIN if len(op.operands) < 3 and op.name not in LAWLESS], ids=lambda op: op.name)
+def test_every_law_that_holds_is_declared(op: Op) -> None:
+    if len(op.operands) == 1:
+        laws: list[Any] = ["involution", "idempotent"]
+    else:
+        numbers = (0, 1) if _law_operands(op)[0].dtype == bool else (0, 1, -1)
+        laws = ["commutative", "associative", "idempotent", *itertools.product(("unit", "right unit", "zero"), numbers)]
+    for law in laws:
+        implied = law[0] == "right unit" and ("unit", law[1]) in op.laws
+        assert law in op.laws or implied or not _numerically(op, law), law
+
+
+# Dtypes
+@every_op
+def test_floats_keep_their_width(op: Op) -> None:
+    """float16 and bfloat16 become float32 where they come near complex numbers, which have no half."""
+    for call in _direct(op) if "dtype" not in op.attributes and op.name not in WIDER else []:
+        for dtype in ("float16", "bfloat16", "float32"):
+            allowed = {dtype, "float32"} if op.group in ("complex_numbers", "fft") else {dtype}
+            try:
+                found = call.node(call.inputs(dtype)).dtype
+            except gc.errors.DTypeError:
+                continue
+            assert found in allowed
+
+
+@pytest.mark.parametrize("call", [call for call in NUMPYS if call.op.name not in OTHER_DTYPES], ids=str)
+@pytest.mark.parametrize("dtype", ["float16", "int8", "int32", "uint8", "bool"])
+def test_small_calls_return_numpys_dtypes(call: Call, dtype: str) -> None:
+    values = [np.abs(value).astype(value.dtype) if value.dtype != bool else value for value in call.values(dtype)]
+    ours = _attempt(lambda: np.zeros(0, dtypes.numpy_dtype(call.node(call.inputs(dtype)).dtype)))
+    try:
+        assert ours == _attempt(lambda: call_numpy(call, values))
+    except np.linalg.LinAlgError:  # the values are no matrix that has an inverse
+        return
+
+
+@pytest.mark.parametrize("op", [op for op in TABLE if not op.pointwise], ids=lambda op: op.name)
+def test_floats_of_two_widths_are_refused_or_meet(op: Op) -> None:
+    for call in _direct(op):
+        floats, wide = _floats(call), call.node(call.inputs()).dtype
+        for place in floats if len(floats) > 1 else []:
+            inputs = [gc.input(x.label, x.shape, "float32" if i in floats and i != place else x.dtype) for i, x in enumerate(call.inputs())]
+            try:
+                node = call.node(inputs)
+            except GraphcError:
+                continue
+            values = [value.astype(x.dtype) for x, value in zip(inputs, call.values(), strict=True)]
+            assert wide == node.dtype == gc.compile(inputs, node)(*values).dtype
+
+
+# vmap and SymPy
+@pytest.mark.parametrize("op", [op for op in TABLE if op.operands and not op.pointwise], ids=lambda op: op.name)
+def test_stays_one_op_when_it_is_mapped(op: Op) -> None:
+    for call in [call for call in MAPPABLE if call.op is op]:
+        stacks = [gc.input(x.label, (3, *x.shape), x.dtype) for x in call.inputs()]
+        mapped = gc.vmap(lambda *xs, call=call: call.node(xs))(*stacks)
+        ops = [node.op for node in toposort([mapped])]
+        assert (op in ops) == (op.name not in {*LOOPED[0], *LOOPED[1]})
+        assert (OPS["scan"] in ops) == (op.name in LOOPED[1])
+
+
+@pytest.mark.parametrize("op", SMOOTH, ids=lambda op: op.name)
+def test_smooth_ops_have_a_sympy_form(op: Op) -> None:
+    assert bool(op.sympy) != (op.name in WITHOUT_SYMPY)
+
+
+# Formulas
+WORDS = {
+    "if",
+    "else",
+    "and",
+    "or",
+    "not",
+    "xor",
+    "i",
+    "log",
+    "exp",
+    "max",
+    "min",
+    "arg",
+    "tr",
+    "adj",
+    "arange",
+    "H",
+    "I_",
+    "Σ",
+    "Π",
+    "σ",
+    "Φ",
+    "ψ",
+    "ζ",
+}
+_BOUND = [
+    (4, r" (==|!=|<=|>=|<|>|and|or|xor) |^not |^\\neg | (=|\\ne|\\le|\\ge|\\wedge|\\vee) "),
+    (3, r" [+\-&|^] | << | >> |\\mathbin|\\mid |\\ll |\\gg "),
+    (2, r" [⊙/·∗] | \\odot | \\, | \\ast |^[-~ΣΠ] ?\$|^\{\\sim\}|^\\(sum|prod|log) \$|\^\{[^}]*\} \$"),
+    (1, r"^√|\$\w+(²|ᵀ|⁻¹|⁺|\^)"),
+]
+
+
+def _outside(template: str) -> str:
+    """The template without what stands in brackets."""
+    while True:
+        rest = re.sub(r"\\begin.*\\end|\([^()]*\)|\[[^\[\]]*\]|(?<!\^)(?<!_)\{(?!\\sim)[^{}]*\}|⌊[^⌋]*⌋", "", template)
+        if rest == template:
+            return rest
+        template = rest
+
+
+def _binds(template: str) -> int:
+    return next((level for level, signs in _BOUND if re.search(signs, _outside(template))), 0)
+
+
+@every_op
+def test_a_formula_binds_as_its_weakest_sign(op: Op) -> None:
+    assert op.binds == max(_binds(op.text), _binds(op.tex)), (_binds(op.text), _binds(op.tex))
+
+
+@every_op
+def test_a_formula_says_the_name_and_the_operands_in_order(op: Op) -> None:
+    assert set(re.findall(r"(?<![$\w])[a-zA-Zα-ωΑ-Ω]\w*", op.text)) <= WORDS | {op.name}
+    if re.match(r"\w+\(", op.text):
+        assert [hole for hole in re.findall(r"\$(\w+)", op.text) if hole in op.operands] == list(op.operands)
+
+
+_SIGNS = {
+    "⊙": "*",
+    "²": "**2",
+    "√": "sqrt ",
+    "⌊": "floor(",
+    "⌋": ")",
+    "⌈": "ceil(",
+    "⌉": ")",
+    "σ(": "expit(",
+    "Φ(": "ndtr(",
+    "ψ(": "digamma(",
+}
+
+
+@pytest.mark.parametrize("op", [op for op in PLAIN if not re.match(rf"{op.name}\(|\S*\$n|ζ", op.text)], ids=lambda op: op.name)
+def test_a_formula_that_is_read_back_is_the_op(op: Op) -> None:
+    """The signs as Python has them, one number at a time."""
+    from scipy import special
+
+    text = re.sub(r"√\$(\w+)", r"sqrt($\1)", op.text)
+    text = re.sub(r"\|(\$\w+)\|", r"abs(\1)", text).replace(" xor ", " != ")
+    for sign, spelling in _SIGNS.items():
+        text = text.replace(sign, spelling)
+    text = re.sub(r"(?<=\w)\^(?=[\w$(])", "**", text).replace("$", "")
+    operands = [(value % 7 if value.dtype == np.int64 else value)[:2].tolist() for value in _law_operands(op)]
+    names = (
+        {name: getattr(np, name) for name in ("sqrt", "log", "exp", "floor", "ceil")} | vars(special) | {"max": max, "min": min, "abs": abs}
+    )
+    for values in zip(*operands[: len(op.operands)], strict=True):
+        expected = gc.evaluate(op(*[constant(value) for value in values]))
+        np.testing.assert_allclose(eval(text, names, dict(zip(op.operands, values, strict=True))), expected, rtol=1e-6)
 
 
 # ---------------------------------------------------------------- illegal calls

@@ -101,7 +101,7 @@ def test_crossings_that_need_not_be_are_undone() -> None:
         (Edge("a", "b"), Edge("b", "a")),
         (Edge("a", "a"),),
         (Edge("b", "a", "up", "reversed"),),
-        (Edge("a", "b"), Edge("a", "b"), Edge("a", "b", kind="faint")),
+        (Edge("a", "b"), Edge("a", "b"), Edge("a", "b", kind="carried")),
         (),
     ],
     ids=["a cycle", "a loop", "only reversed", "several", "none"],

@@ -27,7 +27,7 @@ NET = Sketch(
         Edge("x", "dot_1"),
         Edge("W", "dot_1"),
         Edge("dot_1", "loss"),
-        Edge("eps", "loss", kind="faint"),
+        Edge("eps", "loss", kind="carried"),
         Edge("loss", "dot_1", "−y / p", "reversed", "the cotangent"),
         Edge("dot_1", "W", "∂z/∂W = xᵀ", "reversed"),
     ),
@@ -158,7 +158,7 @@ def test_every_text_comes_out_as_it_went_in(name: str) -> None:
 @pytest.mark.parametrize("name", ["plain", "dot", "pygraphviz", "graphviz-pure"])
 def test_each_engine_draws_all_nodes_and_edges_in_their_looks(name: str) -> None:
     svg = drawn(name, NET)
-    assert [len(groups(svg, kind)) for kind in ("node", "edge", "forward", "reversed", "faint")] == [5, 6, 3, 2, 1]
+    assert [len(groups(svg, kind)) for kind in ("node", "edge", "forward", "reversed", "carried")] == [5, 6, 3, 2, 1]
     for group in groups(svg, "reversed"):
         colours = {element.get("stroke") for element in group.iter()}
         dashes = {element.get("stroke-dasharray") for element in group.iter()} - {None}
