@@ -27,7 +27,7 @@ def draw(y: Tensor, wrt: Tensor | Sequence[Tensor] = (), *, title: str = "", eng
     """
     targets = [wrt] if isinstance(wrt, Tensor) else list(wrt)
     graph = unfold(y)
-    flows, cotangents = _reversed_graph(graph, y, targets) if targets else ([], {})
+    flows, cotangents = _reversed_graph(graph, y, targets) if targets else ([], dict[Tensor, Tensor]())
     found = [_reversed(flow, cotangents) for flow in flows]
     return Picture(backprop_sketch(graph, found, cotangents, title=title or (y.label or "graph")), engine=engine)
 
@@ -52,7 +52,7 @@ def _with_carries(graph: Unfolded, wrt: list[Tensor]) -> list[Tensor]:
     nodes = graph.nodes
     while True:
         reached = ancestors_through(nodes, wrt, carries)
-        new = [before for after, before in graph.carried if after in reached and before not in reached and before.op.reverse]  # type: ignore[union-attr]
+        new = [before for after, before in graph.carried if after in reached and before not in reached and carries(before, 0)]
         if not new:
             return wrt
         wrt = [*wrt, *new]
@@ -60,7 +60,7 @@ def _with_carries(graph: Unfolded, wrt: list[Tensor]) -> list[Tensor]:
 
 def _reversed(flow: Flow, cotangents: Mapping[Tensor, Tensor]) -> Reversed:
     skipped = flow.local is not None or flow.node.op is ops.part or drawn_as(flow.node) is not flow.node
-    return Reversed(flow.node, flow.index, flow.local, None if skipped else _probe(flow, cotangents), flow.cotangent)
+    return Reversed(flow.node, flow.index, flow.local, None if skipped else _probe(flow, cotangents))
 
 
 def _probe(flow: Flow, cotangents: Mapping[Tensor, Tensor]) -> Tensor:

@@ -1,15 +1,23 @@
-"""Random programs drawn from the table of ops: plain = optimised = written in place = JAX, and their gradients too."""
+"""Random programs drawn from the table of ops: plain = optimised = written in place = JAX, and their gradients too.
 
-from collections.abc import Callable
+``python tests/test_random_programs.py --seeds 1000`` tries as many programs as it is told, and prints what fails.
+"""
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.core import OPS, Tensor, dtypes
+from graphc.core import OPS, Op, Tensor, dtypes
+from graphc.core.errors import GraphcError
 from graphc.core.expr import Input
+from graphc.core.subgraph import every_node
 from graphc.lower import interpret
+from graphc.testing import Call, calls
 
 SHAPES = [(), (3,), (2, 3), (2, 1), (3, 2), (1, 3)]
 # A function of any number, smooth, with values that stay small: a chain of them neither overflows nor sits at a kink.
@@ -21,6 +29,7 @@ TAMED: dict[str, Callable[..., Any]] = {
     "sqrt": lambda x: gc.sqrt(1.0 + gc.square(x)),
     "rsqrt": lambda x: gc.rsqrt(1.0 + gc.square(x)),
     "reciprocal": lambda x: gc.reciprocal(1.0 + gc.square(x)),
+    "cbrt": lambda x: gc.cbrt(1.0 + gc.square(x)),
     "exp": lambda x: gc.exp(gc.sin(x)),
     "exp2": lambda x: gc.exp2(gc.sin(x)),
     "expm1": lambda x: gc.expm1(gc.sin(x)),
@@ -57,12 +66,21 @@ TAMED: dict[str, Callable[..., Any]] = {
 }
 JUMPS = {"sign", "floor", "ceil", "round", "trunc", "mod", "floor_divide", "stop_gradient", "cast"}
 POINTWISE = [op for op in OPS.values() if op.pointwise and op.name not in JUMPS and any(partial is not None for partial in op.partials)]
+# What is no step of its own, and why.
+NOT_DRAWN = {
+    "ties": "its second operand is the extremum of the first",
+    "part": "it comes with every op that has several results",
+    "guard": "inserted by kinks='raise' alone",
+    "while_loop": "it has no reverse mode",
+    "custom": "its gradient is whatever its author says",
+}
 
 
+# ---------------------------------------------------------------- steps
 def _pointwise(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
-    op = POINTWISE[rng.integers(len(POINTWISE))]
-    first = _any(rng, pool)
-    rest = [_any(rng, [x for x in pool if _broadcasts(x, first)]) for _ in op.operands[1:]]
+    op = _one(rng, POINTWISE)
+    first = _one(rng, pool)
+    rest = [_one(rng, [x for x in pool if _broadcasts(x, first)]) for _ in op.operands[1:]]
     return TAMED.get(op.name, op)(first, *rest)
 
 
@@ -73,24 +91,17 @@ def _broadcasts(a: Tensor, b: Tensor) -> bool:
         return False
 
 
-def _any(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
-    return pool[rng.integers(len(pool))]
+def _one(rng: np.random.Generator, items: Sequence[Any]) -> Any:
+    return items[rng.integers(len(items))]
 
 
 def _matrix(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
-    return _any(rng, [x for x in pool if x.ndim == 2])
-
-
-def _reduction(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
-    reduce = [gc.sum, gc.mean, gc.logsumexp, gc.max, gc.min][rng.integers(5)]
-    return reduce(_matrix(rng, pool), axis=int(rng.integers(2)), keepdims=True)
+    return _one(rng, [x for x in pool if x.ndim == 2])
 
 
 def _movement(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
     x = _matrix(rng, pool)
-    return [lambda: x.T, lambda: x[::-1], lambda: x[-1:], lambda: x.reshape(x.shape[::-1]), lambda: gc.concatenate([x[1:], x[:1]])][
-        rng.integers(5)
-    ]()
+    return _one(rng, [lambda: x.T, lambda: x[::-1], lambda: x[-1:], lambda: x.reshape(x.shape[::-1]), lambda: x.at[0].set(x[-1])])()
 
 
 def _product(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
@@ -98,16 +109,72 @@ def _product(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
     return gc.sin(x @ x.T @ x)
 
 
-def _normal(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
-    return [gc.softmax, gc.log_softmax][rng.integers(2)](_matrix(rng, pool), axis=int(rng.integers(2)))
-
-
 def _gather(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
     x = _matrix(rng, pool)
     return gc.take(x, rng.integers(0, x.shape[0], x.shape[0]), axis=0)
 
 
-STEPS = [_pointwise, _pointwise, _pointwise, _pointwise, _reduction, _movement, _product, _normal, _gather]
+def _drawable(op: Op) -> list[Call]:
+    """The calls of an op that are not empty, but for those that ``_pointwise`` makes."""
+    if op in POINTWISE:
+        return []
+    return [call for call in calls(op) if call.case.shapes and all(0 not in shape for shape in call.case.shapes)]
+
+
+CASES = {op: found for op in OPS.values() if op.name not in NOT_DRAWN and (found := _drawable(op))}
+
+
+def _from_the_table(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
+    """One of an op's cases, on operands that are made of tensors of the program, and its result brought to one of the shapes."""
+    call = _one(rng, CASES[_one(rng, list(CASES))])
+    operands: list[Any] = []
+    for i, (name, shape, dtype) in enumerate(zip(call.names, call.case.shapes, call.operand_dtypes("float64"), strict=True)):
+        if name in call.case.integers:
+            operands.append(gc.constant(rng.integers(0, call.case.integers[name], shape), "int64"))
+        else:
+            x = _fitted(rng, _one(rng, pool), shape, call.op.domain[min(i, len(call.op.domain) - 1)] if call.op.domain else (-1.5, 1.5))
+            operands.append(x > 0.05 if dtype == "bool" else x)
+    y = call.node(operands)
+    y = gc.cast(gc.real(y) + gc.imag(y) if dtypes.is_complex(y.dtype) else y, dtype="float64")
+    return _fitted(rng, y, _one(rng, SHAPES[1:]), (-1.5, 1.5))
+
+
+def _fitted(rng: np.random.Generator, x: Tensor, shape: tuple[int, ...], domain: tuple[float, float]) -> Tensor:
+    """The elements of ``x``, each moved by its place so that no two tie, between the bounds and in this shape."""
+    count, size = math.prod(shape), math.prod(int(n) for n in x.shape)
+    flat = gc.reshape(x, (size,))
+    rows = gc.concatenate([flat] * -(-count // size), axis=0)[:count] if size else gc.zeros((count,), "float64")
+    spread = gc.constant(rng.permutation(count) * 0.618 + 0.2, "float64")
+    low, high = domain
+    return gc.reshape((low + high) / 2 + 0.49 * (high - low) * gc.sin(0.3 * gc.tanh(rows) + spread), shape)
+
+
+def _control(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
+    """A step of the program inside a loop, a branch, a call, or on many items."""
+    x, step = _matrix(rng, pool), _one(rng, [_pointwise, _from_the_table, _movement])
+    inside = [v for v in pool if v.shape == x.shape] or [x]
+    seed = int(rng.integers(1 << 30))
+
+    def body(v: Tensor) -> Tensor:
+        found = step(np.random.default_rng(seed), [v, *inside[:1]])
+        return v + gc.mean(gc.sin(found)) if found.shape != v.shape else gc.sin(found)
+
+    return _one(
+        rng,
+        [
+            lambda: gc.scan(lambda carry, item: (body(carry), gc.sum(item)), x, x)[0],
+            lambda: gc.cond(gc.sum(x) > 0.1, body, gc.cos, x),
+            lambda: gc.checkpoint(body)(x),
+            lambda: gc.vmap(lambda row: gc.sin(row) * gc.sum(gc.softmax(row)) + gc.prod(row))(x),
+            lambda: gc.where(
+                x > 0.31, gc.log(gc.where(x > 0.31, x, 1) if rng.random() < 0.5 else x), body(x) if body(x).shape == x.shape else x
+            ),
+        ],
+    )()
+
+
+CONTROL = {"scan", "cond", "checkpoint"}
+STEPS = [_pointwise] * 3 + [_from_the_table] * 5 + [_movement, _product, _gather, _control]
 
 
 def program(seed: int, steps: int = 14) -> tuple[list[Input], list[Tensor], list[Any]]:
@@ -123,30 +190,63 @@ def program(seed: int, steps: int = 14) -> tuple[list[Input], list[Tensor], list
     return inputs, [loss, *pool[-4:], *gc.grad(loss, inputs, disconnected="zero")], [rng.uniform(-1.3, 1.3, shape) for shape in SHAPES]
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_plain_optimised_and_in_place_agree(seed: int) -> None:
-    inputs, outputs, values = program(seed)
+def failures(seed: int, backends: Sequence[str] = ("numpy",), steps: int = 14) -> list[str]:
+    """How the roads from one program to its values differ."""
+    inputs, outputs, values = program(seed, steps)
     plain = interpret(outputs, dict(zip(inputs, values, strict=True)))
-    for optimize in (False, True):
-        run = gc.compile(inputs, outputs, optimize=optimize)
-        for _ in range(2):
-            for found, expected in zip(run(*values), plain, strict=True):
-                np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-11, err_msg=run.source)
-    assert all(np.isfinite(value).all() for value in plain)
+    found = [f"output {i} is not finite" for i, value in enumerate(plain) if not np.isfinite(value).all()]
+    for backend in backends:
+        for optimize in (False, True) if backend == "numpy" else (True,):
+            run = gc.compile(inputs, outputs, optimize=optimize, backend=backend)
+            for _ in range(2 if backend == "numpy" else 1):
+                found += _differences(run(*values), plain, f"{backend}, optimize={optimize}", 1e-9 if backend == "numpy" else 1e-7)
+    return found
 
 
-@pytest.mark.parametrize("seed", range(60, 84))
+def _differences(found: Sequence[Any], expected: Sequence[Any], road: str, tolerance: float) -> list[str]:
+    """Each output against its own size: XLA's functions differ from NumPy's in the last places, and programs amplify that a little."""
+    worst = [float(np.max(np.abs(np.asarray(f) - e) / (1 + np.abs(e)), initial=0)) for f, e in zip(found, expected, strict=True)]
+    return [f"{road}: output {i} differs by {off:.1e}" for i, off in enumerate(worst) if not off <= tolerance]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_plain_optimised_and_in_place_agree(seed: int) -> None:
+    assert not failures(seed)
+
+
+@pytest.mark.parametrize("seed", range(40, 48))
 def test_jax_agrees(seed: int) -> None:
-    """To 1e-9: XLA's functions differ from NumPy's in the last places, and the programs amplify that a little."""
-    inputs, outputs, values = program(seed)
-    ours, theirs = gc.compile(inputs, outputs)(*values), gc.compile(inputs, outputs, backend="jax")(*values)
-    for found, expected in zip(theirs, ours, strict=True):
-        np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-9, atol=1e-9)
+    assert not failures(seed, ["jax"], steps=10)
 
 
-def test_the_programs_use_most_of_the_table() -> None:
-    from graphc.core import toposort
+def test_the_programs_use_the_whole_table() -> None:
+    """Ops without operands, and those in NOT_DRAWN, are no steps; every other is one, in enough programs."""
+    drawn = {*(op.name for op in POINTWISE), *(op.name for op in CASES), *CONTROL}
+    operands = {op.name for op in OPS.values() if op.operands} - set(NOT_DRAWN)
+    assert operands - drawn == set()
+    used = {node.op.name for seed in range(150) for node in every_node(program(seed)[1]) if node.op}
+    assert drawn - used == set()
 
-    used = {node.op.name for seed in range(84) for node in toposort(program(seed)[1]) if node.op}
-    missing = {op.name for op in POINTWISE} - used
-    assert not missing
+
+def main() -> None:
+    """Try many programs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=14)
+    parser.add_argument("--jax", action="store_true", help="compare with XLA too, which takes seconds a program")
+    given = parser.parse_args()
+    bad = 0
+    for seed in range(given.first, given.first + given.seeds):
+        try:
+            found = failures(seed, ["numpy", "jax"] if given.jax else ["numpy"], given.steps)
+        except (GraphcError, ArithmeticError, LookupError, ValueError, TypeError, AssertionError) as error:
+            found = [f"{type(error).__name__}: {error}"]
+        bad += bool(found)
+        for line in found:
+            print(f"seed {seed}: {line}", flush=True)
+    print(f"{given.seeds} programs, {bad} failed")
+
+
+if __name__ == "__main__":
+    main()

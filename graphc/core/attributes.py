@@ -64,7 +64,7 @@ def _target(value: Any, types: tuple[TensorType, ...]) -> tuple[Dim, ...]:
 
 def _reshaped(value: Any, types: tuple[TensorType, ...]) -> tuple[Dim, ...]:
     items = list(several(value))
-    unknown = [i for i, item in enumerate(items) if isinstance(item, int) and item == -1]
+    unknown = [i for i, item in enumerate(items) if item == -1]
     if not unknown:
         return sizes.canonical(items)
     known = sizes.product(sizes.canonical([item for i, item in enumerate(items) if i not in unknown]))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from graphc.core.expr import Tensor
+from graphc.core.origin import derived_from
 
 
 def toposort(roots: Iterable[Tensor]) -> list[Tensor]:
@@ -58,5 +59,7 @@ def substitute(roots: Iterable[Tensor], replacements: Mapping[Tensor, Any]) -> l
     new: dict[Tensor, Tensor] = dict(replacements)
     for node in toposort(roots):
         if node not in new:
-            new[node] = rebuild(node, tuple([new[x] for x in node.inputs]))
+            with derived_from(node):
+                new[node] = rebuild(node, tuple([new[x] for x in node.inputs]))
+            new[node].label = new[node].label or node.label
     return [new[root] for root in roots]

@@ -12,10 +12,11 @@ anywhere along them, one of linear algebra what it has in each matrix, and any o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from graphc import ops
 from graphc.core import Bundle, Subgraph, Tensor, TensorType, close, dtypes, input, parts, substitute, toposort
+from graphc.core.attributes import several
 
 Mask: TypeAlias = Tensor | None
 """Where a cotangent may differ from 0; None: anywhere, and any element may be met by a reader that masks nothing."""
@@ -52,25 +53,28 @@ class Masks:
 
     def meet(self, x: Tensor, mask: Mask) -> None:
         """One of the readers of ``x`` sends this mask."""
-        known = self._arriving[x] if x in self._arriving else mask
+        known = self._arriving.get(x, mask)
         self._arriving[x] = None if known is None or mask is None else mask if known is mask else ops.logical_or(known, mask)
 
     def shares(self, node: Tensor, g: Any, y: Any) -> Sequence[Any]:
         """What the node's VJP gives for each operand.
 
         It multiplies the cotangent, 0 off the mask, by operands which may hold an inf or a NaN there. Those of their elements that
-        reach no result under the mask are 0 instead, and bodies mask what they return, or leave it out where nobody reads it.
+        reach no result under the mask are a safe value instead, and bodies mask what they return, or leave it out where nobody reads it.
         """
         op = node.op
         assert op is not None
         assert op.reverse is not None
         if op.name in _BODIES:
             return _of_masked_bodies(node, g, y, self._of_parts.get(node, {}))
-        if self.of(node) is None or not _has_structure(node):
+        if self.of(node) is None or not (_has_structure(node) or op.group == "linalg"):
             return op.reverse(g, y, *node.inputs, **op.keywords(node))
         met = [self._through(node, i) if dtypes.is_inexact(x.dtype) else None for i, x in enumerate(node.inputs)]
-        operands = tuple([x if mask is None else ops.where(mask, x, 0) for x, mask in zip(node.inputs, met, strict=True)])
-        return op.reverse(g, op.apply(operands, node.attrs), *operands, **op.keywords(node))
+        operands = [
+            x if mask is None else ops.where(mask, x, _safe(node, i)) for i, (x, mask) in enumerate(zip(node.inputs, met, strict=True))
+        ]
+        again = op.apply(tuple(operands), node.attrs)
+        return op.reverse(g, parts(again) if isinstance(node.type, Bundle) else again, *operands, **op.keywords(node))
 
     def needed(self, node: Tensor) -> bool:
         """Whether what the node's VJP gives has to be masked: not where elements only move."""
@@ -87,7 +91,7 @@ class Masks:
         if node.op is ops.matmul:
             return _of_factor(mask, node, index)
         masks = self._of_parts.get(node, {}) if isinstance(node.type, Bundle) else {0: mask}
-        results = cast("Bundle", node.type).parts if isinstance(node.type, Bundle) else (node.type,)
+        results = node.type.parts if isinstance(node.type, Bundle) else (node.type,)
         known = [masks.get(i) for i in range(len(results))]
         if _has_structure(node):
             ones = [ops.ones_like(v) if dtypes.is_inexact(v.dtype) else v for v in node.inputs]
@@ -127,7 +131,8 @@ def _by_vjp(masks: Sequence[Mask], results: Sequence[TensorType], node: Tensor, 
     several = isinstance(node.type, Bundle)
     y = node if list(at) == list(node.inputs) else op.apply(tuple(at), node.attrs)
     g, result = (tuple(weights), parts(y)) if several else (weights[0], y)
-    return ops.not_equal(op.reverse(g, result, *at, **op.keywords(node))[index], 0)
+    share = op.reverse(g, result, *at, **op.keywords(node))[index]
+    return share > 0 if op.name in PICKING else ops.not_equal(share, 0)  # nothing is picked where nothing equals NaN, and 0 / 0 is NaN
 
 
 def _met(mask: Tensor, result: TensorType, node: Tensor, x: Tensor) -> Tensor:
@@ -138,9 +143,11 @@ def _met(mask: Tensor, result: TensorType, node: Tensor, x: Tensor) -> Tensor:
     if node.op.group == "linalg":
         return _by_matrix(mask, node, x)
     axis: Any = node.attributes.get("axis", node.attributes.get("axes"))
+    if node.op.name == "sparse_softmax_crossentropy":
+        axis = x.ndim - 1
     if axis is None:
         return _spread(_anywhere(mask), x)
-    axes: tuple[int, ...] = axis if isinstance(axis, tuple) else (axis,)
+    axes = several(axis)
     if result.ndim == x.ndim:
         return _spread(ops.any(mask, axis=axes, keepdims=True), x)
     return _spread(ops.expand_dims(mask, axis=axes), x) if result.ndim == x.ndim - len(axes) else _spread(_anywhere(mask), x)
@@ -226,6 +233,15 @@ def _linear(node: Tensor) -> bool:
 def _has_structure(node: Tensor) -> bool:
     """Whether the VJP at ones tells what depends on what."""
     return _linear(node) or (node.op is not None and node.op.name in RISING)
+
+
+def _safe(node: Tensor, index: int) -> Any:
+    """What an op may read in the place of what reaches no result: 0, but an identity for what is factorised or solved with."""
+    op, x = node.op, node.inputs[index]
+    assert op is not None
+    if op.group != "linalg" or op.operands[index] in op.linear:
+        return 0
+    return ops.eye(x.shape[-2], x.shape[-1], dtype=x.dtype)
 
 
 def _moves(node: Tensor) -> bool:

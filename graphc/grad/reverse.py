@@ -26,14 +26,15 @@ class Flow:
     """What the edge from ``node.inputs[index]`` to ``node`` carries back.
 
     ``local`` is the partial derivative of a pointwise op, ``contribution`` what reaches the input, and ``cotangent`` the
-    derivative of the whole with respect to ``node``.
+    derivative of the whole with respect to ``node``: where that has several results, one for each. From one of them, a ``part``, the
+    contribution is the share of that result.
     """
 
     node: Tensor
     index: int
     local: Tensor | int | None
     contribution: Tensor
-    cotangent: Tensor
+    cotangent: Tensor | tuple[Tensor, ...]
 
 
 def carries(node: Tensor, index: int) -> bool:
@@ -107,7 +108,7 @@ class Sweep:
             if mask is not None and self._masks.needed(node):
                 share = ops.where(mask, share, 0)
             self._arriving.setdefault(node.inputs[i], []).append(share)
-            self.flows.append(Flow(node, i, local, share, self.cotangents.get(node, share)))
+            self.flows.append(Flow(node, i, local, share, g))
 
     def _local(self, node: Tensor, op: Op, index: int) -> Any:
         return local_derivative(node, op, index, self.kinks)

@@ -7,10 +7,11 @@ last step that reads it or a view of it. A pointwise op may write over an operan
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from graphc.core import Bundle, Tensor, TensorType, Variable
 from graphc.core.sizes import Dim, Shape
-from graphc.lower.schedule import Schedule
+from graphc.lower.schedule import Schedule, may_raise, read_by, written_by
 
 END = 1 << 60
 
@@ -49,47 +50,66 @@ def assign(schedule: Schedule) -> Plan:
     leaving = set(schedule.outputs)
     pool: dict[tuple[str, Shape], list[int]] = {}
     dying = _deaths(schedule, plan)
-    for step, node in enumerate(schedule.steps):
-        if _takes_buffer(node) and node not in leaving and node not in plan.direct:
-            _settle(node, step, plan, pool)
-        for dead in dying.get(step, ()):
-            if plan.place[dead] not in {plan.place.get(node)} or dead is node:
+    for number, step in enumerate(schedule.steps):
+        for node in written_by(step):
+            if _takes_buffer(step, node) and node not in leaving and node not in plan.direct:
+                _settle(step, node, number, plan, pool)
+        written = {plan.place[node] for node in written_by(step) if node in plan.place}
+        for dead in dying.get(number, ()):
+            if plan.place[dead] not in written or dead in written_by(step):
                 pool.setdefault((dead.dtype, dead.shape), []).append(plan.place[dead])
     return plan
 
 
-def _takes_buffer(node: Tensor) -> bool:
+def _takes_buffer(step: Any, node: Tensor) -> bool:
+    """Whether the step can write this result into memory that it is given."""
+    if not isinstance(step, Tensor):
+        return node in step.kept
     return node.op is not None and node.op.out is not None and node.shape != ()
 
 
 def _liveness(schedule: Schedule, plan: Plan) -> None:
     for node in [*schedule.inputs, *schedule.variables, *schedule.constants, *schedule.hoisted]:
         plan.root[node] = node
-    for step, node in enumerate(schedule.steps):
-        assert node.op is not None
-        plan.root[node] = plan.root[node.inputs[0]] if node.op.view and not isinstance(node.inputs[0].type, Bundle) else node
-        plan.last_use[plan.root[node]] = step
-        for x in node.inputs:
-            plan.last_use[plan.root[x]] = step
+    for number, step in enumerate(schedule.steps):
+        for node in written_by(step):
+            plan.root[node] = plan.root[node.inputs[0]] if isinstance(step, Tensor) and _is_view(step) else node
+            plan.last_use[plan.root[node]] = number
+        for x in read_by(step):
+            plan.last_use[plan.root[x]] = number
     for node in [*schedule.outputs, *schedule.updates.values()]:
         plan.last_use[plan.root[node]] = END
 
 
+def _is_view(node: Tensor) -> bool:
+    return node.op is not None and node.op.view and not isinstance(node.inputs[0].type, Bundle)
+
+
 def _direct_updates(schedule: Schedule, plan: Plan) -> None:
-    """Updates whose variable nobody reads after the step that computes them, and whose value nobody else wants.
+    """Updates whose variable nobody reads after the step that computes them; who wants the new value reads it there.
 
     A step that may raise must come before all of them, so that a call that fails leaves every variable as it was.
     """
-    position = {node: step for step, node in enumerate(schedule.steps)}
-    risky = max((step for step, node in enumerate(schedule.steps) if node.op is not None and node.op.raises), default=-1)
-    readers = _reader_counts(schedule)
+    position = {node: (number, step) for number, step in enumerate(schedule.steps) for node in written_by(step)}
+    risky = max((number for number, step in enumerate(schedule.steps) if may_raise(step)), default=-1)
     values = list(schedule.updates.values())
     for variable, value in schedule.updates.items():
-        if position.get(value, -1) <= risky or not _takes_buffer(value) or readers.get(value, 0) or values.count(value) > 1:
-            continue
+        number, step = position.get(value, (-1, None))
         last = plan.last_use.get(variable, -1)
-        if value.type is variable.type and (last < position[value] or (last == position[value] and _may_write_over(value, variable, plan))):
+        if number <= risky or not _takes_buffer(step, value) or values.count(value) > 1 or value.type is not variable.type:
+            continue
+        if value in schedule.outputs:
+            continue
+        if last < number or (last == number and _may_update(step, value, variable, plan)):
             plan.direct[value] = variable
+
+
+def _may_update(step: Any, value: Tensor, variable: Variable, plan: Plan) -> bool:
+    """Whether a step that reads a variable may write its new value there: in a loop, where it is read by the very rows that are written."""
+    if isinstance(step, Tensor):
+        return _may_write_over(value, variable, plan)
+    views = [x for x in step.inputs if plan.root[x] is variable]
+    return views == [variable] and variable not in step.whole
 
 
 def _may_write_over(node: Tensor, x: Tensor, plan: Plan) -> bool:
@@ -105,28 +125,19 @@ def _may_write_over(node: Tensor, x: Tensor, plan: Plan) -> bool:
     return all(a is x and name in allowed for name, a in zip(op.operands, node.inputs, strict=True) if plan.root[a] is plan.root[x])
 
 
-def _reader_counts(schedule: Schedule) -> dict[Tensor, int]:
-    counts: dict[Tensor, int] = {}
-    for node in schedule.steps:
-        for x in node.inputs:
-            counts[x] = counts.get(x, 0) + 1
-    for node in schedule.outputs:
-        counts[node] = counts.get(node, 0) + 1
-    return counts
-
-
 def _deaths(schedule: Schedule, plan: Plan) -> dict[int, list[Tensor]]:
     deaths: dict[int, list[Tensor]] = {}
     leaving = set(schedule.outputs)
-    for node in schedule.steps:
-        owns = plan.root[node] is node and _takes_buffer(node) and node not in leaving and node not in plan.direct
-        if owns and plan.last_use[node] != END:
-            deaths.setdefault(plan.last_use[node], []).append(node)
+    for step in schedule.steps:
+        for node in written_by(step):
+            owns = plan.root[node] is node and _takes_buffer(step, node) and node not in leaving and node not in plan.direct
+            if owns and plan.last_use[node] != END:
+                deaths.setdefault(plan.last_use[node], []).append(node)
     return deaths
 
 
-def _settle(node: Tensor, step: int, plan: Plan, pool: dict[tuple[str, Shape], list[int]]) -> None:
-    taken = _operand_to_take(node, step, plan)
+def _settle(step: Any, node: Tensor, number: int, plan: Plan, pool: dict[tuple[str, Shape], list[int]]) -> None:
+    taken = _operand_to_take(node, number, plan) if isinstance(step, Tensor) else None
     if taken is not None:
         plan.place[node] = plan.place[taken]
         plan.in_place.add(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from graphc.core import Subgraph, Tensor, Variable, describe, toposort
 from graphc.core.errors import ArgumentError
@@ -14,20 +15,46 @@ from graphc.core.expr import Constant, Input
 class Schedule:
     """A graph in order.
 
-    ``hoisted`` depend on constants and sizes alone and are computed when the function is made; ``steps`` in each call.
+    ``hoisted`` depend on constants and sizes alone and are computed when the function is made; ``steps`` in each call. A step is a
+    node, or a :class:`~graphc.lower.rows.Rows`: several nodes in one loop.
     """
 
     inputs: tuple[Input, ...]
     variables: tuple[Variable, ...]
     constants: tuple[Constant, ...]
     hoisted: tuple[Tensor, ...]
-    steps: tuple[Tensor, ...]
+    steps: tuple[Any, ...]
     outputs: tuple[Tensor, ...]
     updates: Mapping[Variable, Tensor]
 
+    @property
+    def nodes(self) -> tuple[Tensor, ...]:
+        """Every node that is computed, those in loops among them."""
+        return (*self.hoisted, *[node for step in self.steps for node in written_by(step, inside=True)])
+
     def __str__(self) -> str:
-        rows = [*("hoisted  " + _line(node) for node in self.hoisted), *("step     " + _line(node) for node in self.steps)]
+        rows = ["hoisted  " + _line(node) for node in self.hoisted]
+        for step in self.steps:
+            kind = "step     " if isinstance(step, Tensor) else "by rows  "
+            rows += [kind + _line(node) for node in written_by(step, inside=True)]
         return "\n".join(rows)
+
+
+def written_by(step: Any, inside: bool = False) -> tuple[Tensor, ...]:
+    """What a step computes that others may read; with ``inside`` all that it computes."""
+    if isinstance(step, Tensor):
+        return (step,)
+    return step.nodes if inside else (*step.kept, *step.sums)
+
+
+def read_by(step: Any) -> tuple[Tensor, ...]:
+    """What a step reads."""
+    return step.inputs
+
+
+def may_raise(step: Any) -> bool:
+    """Whether a step may fail for the values that it gets."""
+    return any(node.op is not None and node.op.raises for node in written_by(step, inside=True))
 
 
 def _line(node: Tensor) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from graphc.core import Op, Subgraph, Tensor, bodies, every_node, sizes
 from graphc.core.errors import BackendError, ShapeError
-from graphc.core.expr import Constant
+from graphc.core.dtypes import itemsize
+from graphc.core.expr import Constant, Input
 from graphc.lower.buffers import Plan, assign
 from graphc.lower.names import Names
-from graphc.lower.schedule import Schedule, schedule_body
+from graphc.lower.rows import Rows
+from graphc.lower.schedule import Schedule, schedule_body, written_by
 from graphc.lower.template import Written, call, helpers, imports, in_namespace, jax_dtype_source, literal, numpy_dtype_source, template_of
 
 
@@ -59,7 +62,7 @@ class _Writer:
         self.big: dict[Constant, str] = around.big if around else {}
         for leaf in (*schedule.inputs, *schedule.variables):
             self.name[leaf] = self.names.fresh(leaf.label, "x" if leaf in schedule.inputs else "w")
-        self.counters: dict[str, int] = around.counters if around else {"c": 0, "v": 0, "buffer": 0, "body": 0}
+        self.counters: dict[str, int] = around.counters if around else {"c": 0, "v": 0, "buffer": 0, "body": 0, "rows": 0}
 
     def _fresh_names(self) -> Names:
         functions = [op.name for op in self.ops if op.helper or op.jax_helper]
@@ -91,7 +94,7 @@ class _Writer:
 
     def bodies(self) -> Iterable[Subgraph]:
         """The bodies that this function calls and that are not written yet."""
-        for node in (*self.schedule.hoisted, *self.schedule.steps):
+        for node in self.schedule.nodes:
             for body in bodies(node):
                 if body not in self.written.functions:
                     yield body
@@ -110,7 +113,7 @@ class _Writer:
 
 def _ops(schedule: Schedule) -> list[Op]:
     """Every op of the schedule and of the bodies in it."""
-    nodes = [*schedule.hoisted, *schedule.steps]
+    nodes = schedule.nodes
     inner = [body.outputs for node in nodes for body in bodies(node)]
     return [node.op for node in (*nodes, *(x for outputs in inner for x in every_node(outputs))) if node.op is not None]
 
@@ -145,10 +148,94 @@ def _numpy_function(w: _Writer, plan: Plan, name: str) -> tuple[list[str], list[
     buffers = [w.numbered("buffer") for _ in plan.buffers]
     for buffer, type in zip(buffers, plan.buffers, strict=True):
         head.append(f"{buffer} = np.empty({_shape(type.shape)}, {w.dtype(type.dtype)})")
-    lines = [_numpy_line(w, plan, buffers, node) for node in w.schedule.steps]
+    lines: list[str] = []
+    for step in w.schedule.steps:
+        if isinstance(step, Rows):
+            made, line = _numpy_rows(w, plan, buffers, step)
+            head += made
+            lines += line
+        else:
+            lines.append(_numpy_line(w, plan, buffers, step))
     lines += _numpy_end(w, plan)
     owned = [*(w.name[node] for node in (*w.schedule.constants, *w.schedule.hoisted)), *buffers]
     return head, [f"def {name}({w.arguments(owned)}):", *(f"    {line}" for line in lines)]
+
+
+def _numpy_rows(w: _Writer, plan: Plan, buffers: list[str], loop: Rows) -> tuple[list[str], list[str]]:
+    """A loop over rows: the function of a block, which ``make`` defines, and the lines of the call."""
+    leaves = dict(zip((*loop.sliced, *loop.whole), loop.inner.inputs, strict=True))
+    values = loop.inner.outputs
+    targets: dict[Tensor, Any] = {}
+    into: dict[Tensor, str] = {}
+    lines: list[str] = []
+    for node, value in zip(loop.kept, values, strict=False):
+        variable = plan.direct.get(node)
+        if variable is not None and variable in loop.sliced:
+            targets[leaves[variable]] = value
+            continue
+        leaf: Any = Input(None, (), (), value.type)
+        leaf.label = node.label or "out"
+        targets[leaf] = value
+        if variable is not None:
+            into[leaf] = w.name[variable]
+        elif node in plan.place:
+            into[leaf] = buffers[plan.place[node]]
+        else:
+            into[leaf] = w.names.fresh(node.label, f"v{w.counters['v']}")
+            w.counters["v"] += 1
+            lines.append(_comment(f"{into[leaf]} = np.empty({_shape(node.shape)}, {w.dtype(node.dtype)})", node))
+        w.name[node] = into[leaf]
+    for node in loop.kept:
+        if node in plan.direct:
+            w.name[node] = w.name[plan.direct[node]]
+    given = [*loop.inner.inputs, *into]
+    block = replace(loop.inner, inputs=tuple(given), outputs=values[len(loop.kept) :], updates=targets)
+    function, head = _block_function(w, loop, block, [*loop.inner.inputs[: len(loop.sliced)], *into])
+    totals = [w.names.fresh(node.label, f"v{w.counters['v'] + i}") for i, node in enumerate(loop.sums)]
+    w.counters["v"] += len(totals)
+    w.name.update(zip(loop.sums, totals, strict=True))
+    arrays = ", ".join([*(w.name[x] for x in (*loop.sliced, *loop.whole)), *into.values()])
+    products = ", products=True" if loop.product_flops != 0 else ""
+    text = f"by_rows({function}, cut_{function}, scratch_{function}, {arrays}{products})"
+    result = f"{', '.join(totals)}{',' if len(totals) == 1 else ''} = " if totals else ""
+    first = (*loop.kept, *loop.sums)[0]
+    return head, [*lines, _comment(f"{result}{text}", first, f"{len(loop.nodes)} ops by rows")]
+
+
+def _block_function(w: _Writer, loop: Rows, block: Schedule, by_rows: Sequence[Tensor]) -> tuple[str, list[str]]:
+    name = w.numbered("rows")
+    inner = _Writer(block, "numpy", w)
+    for c in block.constants:
+        inner.name[c] = w.name[c]
+    plan = assign(block)
+    buffers = [w.numbered("buffer") for _ in plan.buffers]
+    totals = [w.names.fresh(None, f"total{i}") for i in range(len(loop.sums))]
+    parameters = ["low", "high", *buffers, *totals, *(inner.name[x] for x in block.inputs)]
+    lines = [f"{inner.name[x]} = {inner.name[x]}[low:high]" for x in by_rows]
+    lines += [_numpy_line(inner, plan, buffers, node) for node in block.steps]
+    lines += [f"np.copyto({inner.name[leaf]}, {inner.name[value]})" for leaf, value in block.updates.items() if value not in plan.direct]
+    lines += [f"np.add({total}, {inner.name[node]}, out={total})" for total, node in zip(totals, block.outputs, strict=True)]
+    scratches = [f"({_shape(type.shape[1:])}, {w.dtype(type.dtype)})" for type in plan.buffers]
+    sums = [f"({_shape(node.shape)}, {w.dtype(node.dtype)})" for node in loop.sums]
+    widths = list(dict.fromkeys(_row_bytes(node) for node in block.steps))
+    widest = max([width for width in widths if isinstance(width, int)], default=0)
+    named = [str(width) for width in widths if not isinstance(width, int)]
+    touched: sizes.Dim = 0
+    for node in block.steps:
+        touched = _row_bytes(node) + touched
+    width = f"max({widest}, {', '.join(named)})" if named else str(widest)
+    return name, [
+        "",
+        f"def {name}({', '.join(parameters)}):",
+        *(f"    {line}" for line in lines),
+        "",
+        f"cut_{name} = cut({loop.size}, {touched}, {width}, {loop.product_flops})",
+        f"scratch_{name} = scratch(cut_{name}, [{', '.join(scratches)}], [{', '.join(sums)}])",
+    ]
+
+
+def _row_bytes(node: Tensor) -> sizes.Dim:
+    return sizes.product(node.shape[1:]) * itemsize(node.dtype) if node.ndim else 0
 
 
 def _numpy_body(w: _Writer, body: Subgraph) -> list[str]:
@@ -169,7 +256,8 @@ def _header(w: _Writer) -> str:
     if w.target == "numpy":
         nodes = every_node([*w.schedule.outputs, *w.schedule.updates.values()])
         bfloat16 = "from ml_dtypes import bfloat16\n" if any(node.dtype == "bfloat16" for node in nodes) else ""
-        return f"import numpy as np\n{bfloat16}{imports(w.ops)}\n\n{helpers(w.ops)}"
+        loops = "\nfrom graphc.parallel import by_rows, cut, scratch\n" if any(isinstance(step, Rows) for step in w.schedule.steps) else ""
+        return f"import numpy as np\n{bfloat16}{imports(w.ops)}{loops}\n\n{helpers(w.ops)}"
     return "import jax\nimport jax.numpy as jnp\n\n\n" + helpers(w.ops, "jax")
 
 
@@ -204,7 +292,7 @@ def _numpy_end(w: _Writer, plan: Plan) -> list[str]:
     lines: list[str] = []
     taken: set[Tensor] = set()
     results: list[str] = []
-    fresh = {node for node in w.schedule.steps if node in w.schedule.outputs and plan.root[node] is node}
+    fresh = {node for step in w.schedule.steps for node in written_by(step) if node in w.schedule.outputs and plan.root[node] is node}
     for node in w.schedule.outputs:
         if node in fresh and node not in taken:
             taken.add(node)

@@ -137,16 +137,16 @@ def unary(
 
 
 def binary(
-    name: str, title: str, emit: str = "", *, d: tuple[Partial, Partial], returns: str = "", compute: Any = None, **fields: Any
+    name: str, title: str, emit: str | None = "", *, d: tuple[Partial, Partial], returns: str = "", compute: Any = None, **fields: Any
 ) -> Op:
-    """Declare a function of two operands, which broadcast."""
+    """Declare a function of two operands, which broadcast. ``emit=None`` leaves the target to decompose it."""
 
     def rule(a: TensorType, b: TensorType) -> TensorType:
         return TensorType(returns or a.dtype, sizes.broadcast([a.shape, b.shape]))
 
     rule.__doc__ = title
-    source = emit or f"xp.{name}($a, $b)"
-    if not returns:
+    source = None if emit is None else emit or f"xp.{name}($a, $b)"
+    if source and not returns:
         fields.setdefault("out", _out(source))
     fields.setdefault("domain", ((-3.0, 3.0), (-3.0, 3.0)))
     return register(name, rule, emit=source, pointwise=True, partials=d, promote=("a", "b"), compute=compute, group="pointwise", **fields)
@@ -183,6 +183,7 @@ subtract = binary(
     tex="$a - $b",
     binds=3,
     sympy="a - b",
+    linear=("a", "b"),
     laws=(("right unit", 0),),
 )
 multiply = binary(
@@ -400,6 +401,9 @@ log10 = unary(
 logaddexp = binary(
     "logaddexp",
     "``log(exp(a) + exp(b))`` without overflow; its gradient is 0 where both are -inf.",
+    None,
+    jax="xp.logaddexp($a, $b)",
+    flops=7,
     compute=dtypes.floating,
     d=(lambda y, a, b: _share(y, a, b), lambda y, a, b: _share(y, b, a)),
     sympy="log(exp(a) + exp(b))",
@@ -586,7 +590,7 @@ tanh = unary(
     "tanh",
     "Hyperbolic tangent.",
     compute=dtypes.inexact,
-    d=lambda y, x: _sech2(x) if dtypes.is_float(x.dtype) else reciprocal(square(cosh(x))),
+    d=lambda y, x: sech2(x) if dtypes.is_float(x.dtype) else reciprocal(square(cosh(x))),
     tex=r"\tanh($x)",
     sympy="tanh(x)",
 )
@@ -595,14 +599,42 @@ sigmoid = unary(
     "``1 / (1 + exp(-x))``.",
     None,
     jax="jax.nn.sigmoid($x)",
-    d=lambda y, x: y * sigmoid(-x),
+    d=lambda y, x: sigmoid_slope(x),
     text="σ($x)",
     tex=r"\sigma($x)",
     sympy="1 / (1 + exp(-x))",
     flops=4,
 )
+# The derivatives of tanh and sigmoid by one exponential, which never overflows; both are even, and their own derivatives smooth at 0.
+sech2 = unary(
+    "sech2",
+    "``1 / cosh(x)**2``, the derivative of ``tanh``.",
+    None,
+    d=lambda y, x: -2 * tanh(x) * y,
+    tex=r"\operatorname{sech}^2($x)",
+    sympy="1 / cosh(x)**2",
+    flops=6,
+    ulps=8,
+)
+sigmoid_slope = unary(
+    "sigmoid_slope",
+    "``sigmoid(x) * sigmoid(-x)``, the derivative of ``sigmoid``.",
+    None,
+    d=lambda y, x: -y * tanh(0.5 * x),
+    text="σ'($x)",
+    tex=r"\sigma'($x)",
+    sympy="exp(-x) / (1 + exp(-x))**2",
+    flops=5,
+    ulps=8,
+)
 softplus = unary(
-    "softplus", "``log(1 + exp(x))`` without overflow.", "xp.logaddexp($x, 0)", d=lambda y, x: sigmoid(x), sympy="log(1 + exp(x))", flops=4
+    "softplus",
+    "``log(1 + exp(x))`` without overflow.",
+    None,
+    jax="xp.logaddexp($x, 0)",
+    d=lambda y, x: sigmoid(x),
+    sympy="log(1 + exp(x))",
+    flops=6,
 )
 log_sigmoid = unary(
     "log_sigmoid", "``log(sigmoid(x))`` without underflow.", None, d=lambda y, x: sigmoid(-x), sympy="-log(1 + exp(-x))", flops=5
@@ -679,17 +711,33 @@ selu = unary(
 )
 
 
-def _sech2(x: Tensor) -> Tensor:
-    """``1 / cosh(x)**2``, whose own derivatives are finite everywhere: not by ``cosh``, which overflows and makes them 0 * inf."""
-    return 4 * sigmoid(2 * x) * sigmoid(-2 * x)
-
-
 def _mish(x: Tensor) -> Tensor:
     s = softplus(x)
-    return tanh(s) + x * _sech2(s) * sigmoid(x)
+    return tanh(s) + x * sech2(s) * sigmoid(x)
 
 
 sigmoid.decompose(lambda x: reciprocal(1 + exp(-x)))
+softplus.decompose(lambda x: maximum(x, 0) + log1p(exp(-abs(x))))  # NumPy's logaddexp takes thirty times as long
+
+
+@sech2.decompose
+def _(x: Tensor) -> Tensor:
+    e = exp(-2 * abs(x))
+    return 4 * e / square(1 + e)
+
+
+@sigmoid_slope.decompose
+def _(x: Tensor) -> Tensor:
+    e = exp(-abs(x))
+    return e / square(1 + e)
+
+
+@logaddexp.decompose
+def _(a: Tensor, b: Tensor) -> Tensor:
+    apart = a - b
+    return where(isnan(apart), a + b, maximum(a, b) + log1p(exp(-abs(apart))))  # two infinities of one sign are NaN apart
+
+
 log_sigmoid.decompose(lambda x: -softplus(-x))
 relu6.decompose(lambda x: minimum(relu(x), 6))
 silu.decompose(lambda x: x * sigmoid(x))
@@ -730,6 +778,7 @@ elu = register(
     kinks=lambda x, alpha: equal(x, 0),
     kink_note="alpha at 0",
     sympy="Piecewise((x, x > 0), (alpha * (exp(x) - 1), True))",
+    cases=(case((3,), alpha=0.5),),
 )
 leaky_relu = register(
     "leaky_relu",
@@ -855,12 +904,32 @@ def _where_type(c: TensorType, a: TensorType, b: TensorType) -> TensorType:
     return TensorType(a.dtype, sizes.broadcast([c.shape, a.shape, b.shape]))
 
 
+_CHOOSE = '''
+def choose(c, a, b, out=None):
+    """a where c holds, else b. Done with the bits of numbers of 4 and 8 bytes: a branch that cannot be guessed costs ten times as much."""
+    if out is None:
+        out = np.empty(np.broadcast_shapes(np.shape(c), np.shape(a), np.shape(b)), np.result_type(a, b))
+    bits = {4: np.int32, 8: np.int64}.get(out.itemsize)
+    if bits is None or out.size < 64:
+        out[...] = np.where(c, a, b)
+        return out if out.shape else out[()]
+    mask = np.negative(np.asarray(c).view(np.int8)).astype(bits)
+    one, other = np.asarray(a).view(bits), np.asarray(b).view(bits)
+    if not other.shape and not other:
+        np.bitwise_and(one, mask, out=out.view(bits))
+        return out
+    picked = np.bitwise_and(np.bitwise_xor(one, other), mask)
+    np.bitwise_xor(picked, other, out=out.view(bits))
+    return out
+'''
 where = register(
     "where",
     _where_type,
-    emit="xp.where($c, $a, $b)",
-    out="np.copyto($out, $b); np.copyto($out, $a, where=$c)",
-    inplace=("b",),
+    emit="choose($c, $a, $b)",
+    out="choose($c, $a, $b, $out)",
+    jax="xp.where($c, $a, $b)",
+    helper=_CHOOSE,
+    inplace=("a", "b"),
     pointwise=True,
     promote=("a", "b"),
     group="pointwise",

@@ -42,14 +42,12 @@ class Reversed:
         local: the partial derivative of a pointwise op; a number where it is that everywhere.
         probe: for other ops, what reaches A when the cotangent of B is an input labelled ``g``; where B has several results, they
             are ``g0``, ``g1``...
-        cotangent: the derivative of the root with respect to ``node``.
     """
 
     node: Tensor
     index: int
     local: Tensor | int | None
     probe: Tensor | None
-    cotangent: Tensor
 
 
 def backprop_sketch(

@@ -114,8 +114,9 @@ def written_as(node: Tensor) -> Tensor:
         return node
     if node not in _choices:
         chosen, *operands = node.inputs[0].inputs
-        one, other = (body(*operands)[node.attrs[0]] for body in bodies(node.inputs[0]))
-        _choices[node] = OPS["where"].apply((chosen, one, other), ())
+        place: int = node.attrs[0]
+        branches = [body(*operands)[place] for body in bodies(node.inputs[0])]
+        _choices[node] = OPS["where"].apply((chosen, *branches), ())
     return _choices[node]
 
 
@@ -152,10 +153,11 @@ def _instance(node: Tensor, body: Body, label: str, bound: dict[int, Tensor]) ->
     """``bound`` has the parameters of the node's other bodies by their operands: the test of a loop is about the same carry."""
     arguments: list[Tensor] = []
     for i, (role, source) in enumerate(zip(body.roles, body.sources, strict=True)):
-        if source is None:
-            arguments.append(stand_in(node, body, i))
+        if source is None or role != "read":
+            own = stand_in(node, body, i)
+            arguments.append(own if source is None or role != "carry" else bound.setdefault(source, own))
         else:
-            arguments.append(node.inputs[source] if role == "read" else bound.setdefault(source, stand_in(node, body, i)))
+            arguments.append(node.inputs[source])
     own = [x for x, role in zip(arguments, body.roles, strict=True) if role != "read"]
     return Function(label, own, body.graph(*arguments), shadows=not {"carry", "item"} & set(body.roles))
 

@@ -71,6 +71,8 @@ def place(sketch: Sketch) -> Placement:
 _PAD: Final = 12.0
 _HEAD: Final = 26.0
 """Room for the title of a cluster."""
+_PORT: Final = 30.0
+"""Width of a port: an edge and its reverse go through it side by side."""
 
 
 class _Page:
@@ -84,6 +86,7 @@ class _Page:
         nodes = [node for node in sketch.nodes if node.cluster == cluster]
         self.inner = [_Page(sketch, c.id) for c in sketch.clusters if c.parent == cluster]
         self.item = {node.id: i for i, node in enumerate(nodes)}
+        self.own = frozenset(self.item)
         self.sizes = [node_size(node) for node in nodes]
         for page in self.inner:
             self.item |= dict.fromkeys(page.item, len(self.sizes))
@@ -99,7 +102,7 @@ class _Page:
         ports, pairs = self._ports(edges)
         kinds = [self.sketch.edges[i].kind for i in edges]
         forward = [p for p, kind in zip(pairs, kinds, strict=True) if kind == "forward"]
-        sizes = dict(enumerate([*self.sizes, *[(0.0, 0.0)] * len(ports)]))
+        sizes = dict(enumerate([*self.sizes, *[(_PORT, 0.0)] * len(ports)]))
         boxes, ways = _arranged(sizes, pairs, forward, [self.sketch.edges[i] for i in edges], ports)
         self.size = self._framed(boxes, ways)
         right, down = (_PAD, _HEAD) if self.cluster else (0.0, 0.0)
@@ -113,9 +116,8 @@ class _Page:
     def _is_mine(self, edge: Edge) -> bool:
         """Whether the edge is drawn at this level: not outside, and not inside of one cluster."""
         tail, head = self.item.get(edge.tail), self.item.get(edge.head)
-        inside = tail is not None and tail == head and edge.tail != edge.head
-        nested = tail is not None and tail == head and all(edge.tail != node.id for node in self.sketch.nodes if node.cluster == self.cluster)
-        return (tail is not None or head is not None) and not inside and not nested
+        inside = tail is not None and tail == head and edge.tail not in self.own
+        return (tail is not None or head is not None) and not inside
 
     def _ports(self, edges: Sequence[int]) -> tuple[dict[int, bool], list[_Pair]]:
         """The ports, and whether they are at the top; the two items that each edge joins."""

@@ -14,7 +14,20 @@ from typing import Final
 from graphc.show import style
 from graphc.show.layout import Box, Point, place
 from graphc.show.measure import LINE, text_width
-from graphc.show.sketch import Cluster, Edge, Node, Sketch, cluster_depth, edge_tooltip, label_lines, legend_lines, legible, node_tooltip, one_line, printable
+from graphc.show.sketch import (
+    Cluster,
+    Edge,
+    Node,
+    Sketch,
+    cluster_depth,
+    edge_tooltip,
+    label_lines,
+    legend_lines,
+    legible,
+    node_tooltip,
+    one_line,
+    printable,
+)
 from graphc.show.style import Shape
 
 _MARGIN: Final = 24.0
@@ -65,7 +78,8 @@ def _frame(cluster: Cluster, box: Box, sketch: Sketch) -> str:
     fill = style.FRAMES[cluster_depth(cluster, sketch) % len(style.FRAMES)]
     left, top = box.x - box.width / 2, box.y - box.height / 2
     title = _text(one_line(cluster.title), left + 8, top + 1.4 * style.LEGEND_SIZE, style.LEGEND_SIZE)
-    return f'<g class="cluster"><title>{_escaped(cluster.title)}</title><g fill="{fill}" stroke="{style.FRAME_STROKE}">{_box(box)}</g>{title}</g>'
+    shape = f'<g fill="{fill}" stroke="{style.FRAME_STROKE}">{_box(box)}</g>'
+    return f'<g class="cluster"><title>{_escaped(cluster.title)}</title>{shape}{title}</g>'
 
 
 # -- nodes ---------------------------------------------------------------------------------------

@@ -41,7 +41,8 @@ class Edge:
     """An arrow from ``tail`` to ``head``.
 
     ``"forward"`` edges say what lies above what; ``"reversed"`` ones, which run from a result to its argument, and ``"carried"``
-    ones, which run from the end of a step to the start of the next, do not pull on the layout.  Keep the label short (``∂h/∂x = W1ᵀ``) and put the rest into the tooltip.
+    ones, which run from the end of a step to the start of the next, do not pull on the layout. Keep the label short
+    (``∂h/∂x = W1ᵀ``) and put the rest into the tooltip.
     """
 
     tail: str

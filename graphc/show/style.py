@@ -71,7 +71,7 @@ EDGES: Final[Mapping[EdgeKind, EdgeLook]] = MappingProxyType(
 
 FRAMES: Final = ("#f6f7f9", "#eceef1")
 """The inside of a frame, and of a frame inside it, and so on in turns."""
-FRAME_STROKE: Final = "#6b6f76"
+FRAME_STROKE: Final = "#5f636a"
 """The border of a frame."""
 
 

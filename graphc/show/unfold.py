@@ -7,11 +7,12 @@ What a step hands on to the next is no edge of the graph but one of ``carried``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from graphc.core import OPS, Op, Subgraph, Tensor, TensorType, bodies, constant, rebuild, toposort
+from graphc.core import OPS, Op, Subgraph, Tensor, TensorType, bodies, constant, parts, rebuild, toposort
 from graphc.show.bodies import Body, bodies_of, is_part, parameter_label
 from graphc.show.sketch import Cluster
 
@@ -32,7 +33,15 @@ def _node(op: Op, inputs: Sequence[Tensor], type: TensorType) -> Tensor:
 
 def _to_operand(op: Op) -> Callable[..., tuple[Tensor]]:
     """The VJP that sends back what ``op`` makes of the cotangent."""
-    return lambda g, y, x: (_node(op, [g], x.type),)
+
+    def back(g: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor]:
+        return (_node(op, [g], x.type),)
+
+    return back
+
+
+def _as_it_is(g: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor]:
+    return (g,)
 
 
 _SUMMED: Final = _way("summed", "Σₜ $x")
@@ -43,15 +52,15 @@ _OF_STEP: Final = _way("of the step", "$x[t]")
 
 SHARED: Final = _way("shared", back=_to_operand(_SUMMED))
 """What every step of a loop reads. It is drawn as the operand itself, as an ``ARGUMENT`` is."""
-ARGUMENT: Final = _way("argument", back=lambda g, y, x: (g,))
-_FIRST: Final = _way("carry", back=_to_operand(_AT_FIRST))
+ARGUMENT: Final = _way("argument", back=_as_it_is)
+_FIRST: Final = _way("carry", "$x at the first step", back=_to_operand(_AT_FIRST))
 _ITEM: Final = _way("item", "$x[t]", back=_to_operand(_EACH))
-_STATE: Final = _way("carry")
+_STATE: Final = _way("carry", "$x at the first step")
 _LAST: Final = _way("last", "last $x", back=_to_operand(_AT_LAST))
 _ALL: Final = _way("all", "every $x", back=_to_operand(_OF_STEP))
 _BEFORE: Final = _way("before", "every $x before its step", back=_to_operand(_OF_STEP))
 _FINAL: Final = _way("final", "final $x")
-_RESULT: Final = _way("result", back=lambda g, y, x: (g,))
+_RESULT: Final = _way("result", back=_as_it_is)
 
 
 def _chosen(g: Tensor, y: Tensor, condition: Tensor, one: Tensor, other: Tensor) -> tuple[Any, ...]:
@@ -116,20 +125,33 @@ def unfold(y: Tensor) -> Unfolded:
     found = Unfolded(y)
     work = _Unfolding(found)
     [found.root], found.new = work.copied([y], {}, "", None)
-    top = {x for node in found.nodes for x in node.inputs if not found.frame_of.get(node)} | {found.root}
-    for node in top:
-        if node.op is None or not _is_inside(node, found):
-            found.frame_of.pop(node, None)
+    _let_out(found)
     return found
 
 
-def _is_inside(node: Tensor, found: Unfolded) -> bool:
-    return bool(found.frame_of.get(node)) and any(x in found.frame_of for x in node.inputs)
+def _let_out(found: Unfolded) -> None:
+    """What is made of constants alone is one node wherever it is written: it stays in a frame only if all who read it are there."""
+    order = found.nodes
+    inside: set[Tensor] = set()
+    for node in order:
+        if (node.op is not None and node.op.group == GROUP) or not inside.isdisjoint(node.inputs):
+            inside.add(node)
+    if found.root not in inside:
+        found.frame_of.pop(found.root, None)
+    for node in reversed(order):
+        for x in node.inputs:
+            if x not in inside and found.frame_of.get(x) != found.frame_of.get(node):
+                found.frame_of.pop(x, None)
 
 
 class _Unfolding:
     def __init__(self, found: Unfolded) -> None:
         self.found = found
+        self.labels = Counter[str]()
+
+    def _unlike_others(self, label: str) -> str:
+        self.labels[label] += 1
+        return label if self.labels[label] == 1 else f"{label}_{self.labels[label]}"
 
     def copied(
         self, outputs: Sequence[Tensor], given: Mapping[Tensor, Tensor], frame: str, call: Tensor | None
@@ -176,7 +198,7 @@ class _Unfolding:
     def _entered(self, body: Body, place: int, operand: Tensor, frame: str, ways: Mapping[str, Op]) -> Tensor:
         way = _node(ways[body.roles[place]], [operand], body.graph.parameters[place].type)
         if way.op in PARAMETERS:
-            way.label = parameter_label(body.roles[place], drawn_as(operand).label)
+            way.label = self._unlike_others(parameter_label(body.roles[place], drawn_as(operand).label))
         way.origin = way.forward = None
         self.found.frame_of[way] = frame
         return way
@@ -195,11 +217,12 @@ class _Unfolding:
             self.found.ends += [after, before]
 
     def _scan(self, node: Tensor, inputs: list[Tensor], frame: str) -> Callable[[int], Tensor]:
-        carries, history = node.attributes["carries"], node.attributes["history"]
+        carries: int = node.attributes["carries"]
+        history: tuple[int, ...] = node.attributes["history"]
         inner = self._frame(_loop_title(node), frame)
         entered, outputs = self._inside(node, bodies_of(node)[0], inputs, inner, {"carry": _FIRST, "item": _ITEM, "read": SHARED})
         self._carry_on(entered, outputs, carries)
-        types = node.type.parts  # type: ignore[attr-defined]
+        types = [part.type for part in parts(node)]
 
         def result(i: int) -> Tensor:
             if i >= len(outputs):

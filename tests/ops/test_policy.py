@@ -446,3 +446,245 @@ def test_vjp_with_an_array_as_cotangent() -> None:
     np.testing.assert_array_equal(gc.evaluate(vjp(x * x, x, [10.0, 100.0]), {x: [1, 2]}), [20, 400])
     with pytest.raises(gc.errors.ShapeError, match="cotangent has shape"):
         vjp(x * x, x, [1.0, 2.0, 3.0])
+
+
+# ---------------------------------------------------------------- the table of the policy, row by row
+def _eigenvectors(x: Tensor) -> Tensor:
+    return gc.abs(gc.eigh(x)[1][:, 0])
+
+
+def _set(x: Tensor, v: Tensor) -> Tensor:
+    return x.at[gc.constant([0, 2, 2, 0], "int32")].set(v) * gc.constant([1.0, 2, 3, 4], "float64")
+
+
+def _windows(pool: Any, **how: Any) -> Any:
+    return lambda x: gc.reshape(pool(gc.reshape(x, (1, x.shape[0], 1)), 2, **how), (-1,))
+
+
+_I2, _SAME = [[1.0, 0], [0, 1]], [[2.0, 0], [0, 2]]
+# The row of the table -> a case -> what is computed, at which points, and the gradients of the sum of its elements.
+ROWS: dict[str, dict[str, tuple[Any, list[Any], list[Any]]]] = {
+    "abs, relu, norm, hypot, std at 0": {
+        "abs": (gc.abs, [[0.0, -2]], [[0, -1]]),
+        "relu": (gc.relu, [[0.0, -0.0, 2]], [[0, 0, 1]]),
+        "norm": (gc.norm, [[0.0, 0, 0]], [[0, 0, 0]]),
+        "norm of rows": (lambda x: gc.norm(x, axis=1), [[[0.0, 0], [3, 4]]], [[[0, 0], [0.6, 0.8]]]),
+        "norm of order 3": (lambda x: gc.norm(x, ord=3), [[0.0, 0]], [[0, 0]]),
+        "norm of order 1": (lambda x: gc.norm(x, ord=1), [[0.0, -1]], [[0, -1]]),
+        "hypot": (gc.hypot, [[0.0, 3], [0.0, 4]], [[0, 0.6], [0, 0.8]]),
+        "std": (gc.std, [[5.0, 5, 5]], [[0, 0, 0]]),
+        "std of one": (gc.std, [[5.0]], [[0]]),
+    },
+    "max/min/maximum/minimum ties": {
+        "max": (gc.max, [[3.0, 1, 3]], [[0.5, 0, 0.5]]),
+        "min": (lambda x: gc.min(x, axis=1), [[[0.0, 0, 3], [1, 1, 1]]], [[[0.5, 0.5, 0], [1 / 3] * 3]]),
+        "maximum": (gc.maximum, [[1.0, 2], [1.0, 3]], [[0.5, 0], [0.5, 1]]),
+        "minimum": (gc.minimum, [[1.0, 2], [1.0, 3]], [[0.5, 1], [0.5, 0]]),
+        "cummax": (lambda x: gc.cummax(x, axis=0), [[2.0, 2, 1]], [[2, 1, 0]]),
+        "a write of the largest": (
+            lambda x, v: x.at[gc.constant([0, 0], "int32")].max(v),
+            [[1.0, 5], [1.0, 1]],
+            [[1 / 3, 1], [1 / 3, 1 / 3]],
+        ),
+    },
+    "clip inside the closed interval": {
+        "its operand": (lambda x: gc.clip(x, -1, 1), [[-2.0, -1, 0, 1, 2]], [[0, 1, 1, 1, 0]]),
+    },
+    "x**y": {
+        "both": (gc.power, [[0.0, 0, 0, 2, 2], [0.0, 2, 1, 0, 3]], [[0, 0, 1, 0, 12], [0, 0, 0, math.log(2), 8 * math.log(2)]]),
+        "0 to a negative": (gc.power, [[0.0], [-1.0]], [[-INF], [-INF]]),
+    },
+    "prod, cumprod with zeros": {
+        "cumprod": (lambda x: gc.cumprod(x, axis=0), [[0.0, 2, 3]], [[9, 0, 0]]),
+        "cumprod with two zeros": (lambda x: gc.cumprod(x, axis=0), [[2.0, 0, 0, 3]], [[1, 2, 0, 0]]),
+        "prod": (gc.prod, [[0.0, 2, 3]], [[6, 0, 0]]),
+        "prod with two zeros": (gc.prod, [[0.0, 2, 0]], [[0, 0, 0]]),
+    },
+    "logsumexp/logaddexp of all -inf": {
+        "logsumexp": (lambda x: gc.logsumexp(x, axis=1), [[[-INF, -INF], [-INF, 0]]], [[[0, 0], [0, 1]]]),
+        "logaddexp": (gc.logaddexp, [[-INF, -INF], [-INF, 1.0]], [[0, 0], [0, 1]]),
+        "logcumsumexp": (lambda x: gc.logcumsumexp(x, axis=0), [[-INF, -INF]], [[0, 0]]),
+    },
+    "where(c, f(x), g) with f undefined off c": {
+        "log": (lambda x: gc.where(x > 0, gc.log(x), 0), [[0.0, 2]], [[0, 0.5]]),
+        "exp": (lambda x: gc.where(x < 1, gc.exp(x), 0), [[1000.0, 0]], [[0, 1]]),
+    },
+    "sqrt(x*x), at 0": {"away from it": (lambda x: gc.sqrt(x * x), [[-2.0, 3]], [[-1, 1]])},
+    "det of a singular matrix": {
+        "rank 1": (gc.det, [[[1.0, 2], [2, 4]]], [[[4, -2], [-2, 1]]]),
+        "rank 0": (gc.det, [np.zeros((2, 2))], [np.zeros((2, 2))]),
+        "rank 2 of 3": (gc.det, [np.diag([2.0, 3, 0])], [np.diag([0.0, 0, 6])]),
+    },
+    "eigh/svd with equal values": {
+        "eigvalsh": (gc.eigvalsh, [_I2], [_I2]),
+        "svdvals": (gc.svdvals, [_SAME], [_I2]),
+        "the values of eigh": (lambda x: gc.eigh(x)[0], [_SAME], [_I2]),
+        "the vectors of eigh": (_eigenvectors, [_SAME], [np.zeros((2, 2))]),
+        "the values of svd": (lambda x: gc.svd(x)[1], [_SAME], [_I2]),
+        "the vectors of svd": (lambda x: gc.svd(x)[0] * gc.svd(x)[0], [_SAME], [np.zeros((2, 2))]),
+    },
+    "gather with duplicate indices": {
+        "take": (lambda x: gc.take(x, gc.constant([0, 2, 2, -1, 0], "int32")), [[0.0, 1, 2, 3]], [[2, 0, 2, 1]]),
+        "brackets": (lambda x: x[gc.constant([1, 1], "int32")], [[0.0, 1]], [[0, 2]]),
+        "take_along_axis": (lambda x: gc.take_along_axis(x, gc.constant([1, 1, 0], "int32"), axis=0), [[5.0, 6, 7]], [[1, 2, 0]]),
+    },
+    "scatter_set with duplicates": {
+        "set": (_set, [[0.0] * 4, [1.0, 2, 3, 4]], [[0, 2, 0, 4], [0, 0, 3, 1]]),
+        "add": (lambda x, v: x.at[gc.constant([1, 1], "int32")].add(v) * 2, [[0.0, 0], [1.0, 2]], [[2, 2], [2, 2]]),
+    },
+    "max_pool": {
+        "ties": (_windows(gc.max_pool), [[1.0, 1, 0, 2]], [[0.5, 0.5, 0, 1]]),
+        "padding of -inf": (_windows(gc.max_pool, strides=1, padding=[(1, 1)]), [[-3.0, -5]], [[2, 1]]),
+        "the mean of a true window": (_windows(gc.average_pool, strides=1, padding=[(1, 1)]), [[-3.0, -5]], [[1.5, 1.5]]),
+        "the mean with padding": (_windows(gc.average_pool, strides=1, padding=[(1, 1)], count_padding=True), [[1.0, 2]], [[1, 1]]),
+    },
+    "sort, top_k, median": {
+        "sort": (lambda x: gc.sort(x) * gc.constant([1.0, 2, 3]), [[2.0, 3, 1]], [[2, 3, 1]]),
+        "sort of ties": (lambda x: gc.sort(x) * gc.constant([1.0, 2, 3]), [[2.0, 1, 2]], [[2, 1, 3]]),
+        "top_k": (lambda x: gc.top_k(x, k=2)[0] * gc.constant([1.0, 2]), [[2.0, 3, 3]], [[0, 1, 2]]),
+        "median": (gc.median, [[2.0, 9, 1, 5]], [[0.5, 0, 0, 0.5]]),
+        "median of an odd number": (gc.median, [[2.0, 9, 1]], [[1, 0, 0]]),
+    },
+    "rounding, comparison, argmax": {
+        "round": (gc.round, [[0.4, 2.5]], [[0, 0]]),
+        "floor": (gc.floor, [[0.4]], [[0]]),
+        "sign": (gc.sign, [[0.0]], [[0]]),
+    },
+    "index out of bounds": {"within": (lambda x: gc.take(x, gc.constant([-1], "int32")), [[1.0, 2]], [[0, 1]])},
+    "Broadcasting": {
+        "over both": (lambda x, b: (x + b) * x, [[[1.0, 2], [3, 4]], [[0.0, 0]]], [[[2, 4], [6, 8]], [[4, 6]]]),
+        "of a number": (lambda x, b: x * b, [[1.0, 2], 3.0], [[3, 3], 3]),
+    },
+    "Repeated inputs": {
+        "a product": (lambda x: x * x, [[1.0, 3]], [[2, 6]]),
+        "a concatenation": (lambda x: gc.concatenate([x, 2 * x]), [[1.0]], [[3]]),
+        "a product of matrices": (lambda x: gc.matmul(x, x), [[1.0, 2]], [[2, 4]]),
+    },
+    "Unused outputs": {
+        "values alone": (lambda x: gc.eigh(x)[0], [[[2.0, 0], [0, 3]]], [_I2]),
+        "top_k": (lambda x: gc.top_k(x, k=1)[0], [[1.0, 4]], [[0, 1]]),
+        "slogdet": (lambda x: gc.slogdet(x)[1], [[[2.0, 0], [0, 4]]], [[[0.5, 0], [0, 0.25]]]),
+    },
+    "Python literals": {"a factor": (lambda x: x * 2 + 1, [[1.0]], [[2]])},
+}
+# Rows that say what a call refuses or tells, and the test above that has them.
+TOLD: dict[str, Any] = {
+    "integer or bool wrt": test_an_integer_wrt_raises_and_names_the_tensor_and_its_line,
+    "output does not depend on wrt": test_an_output_that_does_not_depend_raises_or_gives_zeros,
+    "non-scalar output in grad": test_a_non_scalar_raises_and_names_the_ways_on,
+}
+NAMES = (
+    "abs, relu, norm, hypot, std at 0",
+    "max/min/maximum/minimum ties",
+    "clip inside the closed interval",
+    "x**y",
+    "prod, cumprod with zeros",
+    "logsumexp/logaddexp of all -inf",
+    "where(c, f(x), g) with f undefined off c",
+    "sqrt(x*x), at 0",
+    "det of a singular matrix",
+    "eigh/svd with equal values",
+    "gather with duplicate indices",
+    "scatter_set with duplicates",
+    "max_pool",
+    "sort, top_k, median",
+    "rounding, comparison, argmax",
+    "integer or bool wrt",
+    "output does not depend on wrt",
+    "non-scalar output in grad",
+    "index out of bounds",
+    "Broadcasting",
+    "Repeated inputs",
+    "Unused outputs",
+    "Python literals",
+)
+CELLS = [(row, name) for row, cases in ROWS.items() for name in cases]
+STEEP = {("x**y", "both"), ("x**y", "0 to a negative")}
+"""Cases whose second derivative is infinite in truth."""
+
+
+def test_every_row_of_the_policy_has_a_case() -> None:
+    assert {*ROWS, *TOLD} == set(NAMES)
+    assert all(ROWS.values())
+
+
+@pytest.mark.parametrize(("row", "name"), CELLS, ids=[f"{row}: {name}" for row, name in CELLS])
+def test_the_gradient_is_the_policys(row: str, name: str) -> None:
+    build, points, expected = ROWS[row][name]
+    for found, value in zip(gradients(build, *points), expected, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-12, atol=1e-12)
+
+
+def test_the_gradients_are_the_policys_on_jax() -> None:
+    """All rows in one jitted function."""
+    inputs, outputs, values, expected = [], [], [], []
+    for row, name in CELLS:
+        build, points, wanted = ROWS[row][name]
+        own = [gc.input("x", np.shape(point), "float64") for point in points]
+        outputs += gc.grad(gc.sum(build(*own)), own, disconnected="zero")
+        inputs += own
+        values += [np.asarray(point, "float64") for point in points]
+        expected += [(f"{row}: {name}", value) for value in wanted]
+    found = gc.compile(inputs, outputs, backend="jax")(*values)
+    for got, (name, value) in zip(found, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(got), value, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("row", "name"), [cell for cell in CELLS if cell not in STEEP], ids=[f"{r}: {n}" for r, n in CELLS if (r, n) not in STEEP]
+)
+def test_the_second_derivative_is_finite_where_the_first_is(row: str, name: str) -> None:
+    build, points, _ = ROWS[row][name]
+    arrays = [np.asarray(point, "float64") for point in points]
+    inputs = [gc.input("x", array.shape, "float64") for array in arrays]
+    first = gc.grad(gc.sum(gc.sin(build(*inputs))), inputs, disconnected="zero")
+    if any(np.isinf(array).any() for array in arrays):
+        first = gc.grad(gc.sum(build(*inputs)), inputs, disconnected="zero")  # the sine of an infinity has none
+    total = sum([gc.sum(gc.square(g)) for g in first], start=gc.constant(0.0, "float64"))
+    for found in gc.compile(inputs, gc.grad(total, inputs, disconnected="zero"))(*arrays):
+        assert np.isfinite(found).all(), found
+
+
+@both
+def test_results_that_nobody_reads_have_zeros_of_their_type(backend: str) -> None:
+    seen: list[Any] = []
+    record = ops.top_k.reverse
+    try:
+        ops.top_k.vjp(lambda g, y, x, k: seen.append(g) or record(g, y, x, k))
+        x = gc.input("x", (2, 3), "float32")
+        gc.grad(gc.sum(gc.top_k(x, k=2)[0]), x)
+    finally:
+        ops.top_k.reverse = record
+    ((used, unused),) = seen
+    assert (used.type, unused.dtype, unused.shape) == (gc.top_k(x, k=2)[0].type, "int64", (2, 2))
+    np.testing.assert_array_equal(gc.compile([], unused, backend=backend)(), np.zeros((2, 2)))
+
+
+def test_steps_that_cut_a_path_say_why() -> None:
+    x = gc.input("x", (3,))
+    for build in (gc.round, gc.sign, lambda x: gc.cast(gc.equal(x, 0), "float32"), lambda x: gc.cast(gc.argmax(x), "float32")):
+        y = gc.sum(build(x))
+        assert "test_policy.py:" in gc.why_no_gradient(y, x)
+
+
+def test_an_error_about_an_output_that_does_not_depend_lists_the_edge_that_cuts() -> None:
+    x = gc.input("x", (3,), "float64")
+    labels = gc.cast(x, "int32")
+    y = gc.sum(gc.cast(labels, "float64") * 2)
+    assert "cast" in gc.why_no_gradient(y, x)
+
+
+def test_a_truth_value_wrt_raises() -> None:
+    b = gc.input("mask", (3,), "bool")
+    with pytest.raises(gc.errors.DTypeError, match=r"mask.*test_policy\.py:\d+"):
+        gc.grad(gc.sum(gc.where(b, 1.0, 2.0)), b)
+
+
+def test_the_policy_prints_every_op_with_a_choice() -> None:
+    from graphc.core import OPS
+
+    text = gc.kinks()
+    lines = {line.split()[0]: line for line in text.splitlines()}
+    choices = {op.name: op.kink_note for op in OPS.values() if op.kinks or op.kink_note}
+    assert set(lines) == set(choices)
+    assert all(note and note in lines[name] for name, note in choices.items())

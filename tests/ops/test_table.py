@@ -14,7 +14,8 @@ import pytest
 import graphc as gc
 from graphc.core import OPS, Op, Tensor, constant, dtypes, toposort
 from graphc.core.errors import GraphcError
-from graphc.grad import vjp
+from graphc.core.graph import ancestors_through
+from graphc.grad import carries, vjp
 from graphc.lower import interpret
 from graphc.lower.template import fill, helpers, imports
 from graphc.testing import Call, calls, check_op, gradient_problems, takes_integers_alone, value_problems
@@ -31,6 +32,7 @@ POINTWISE = [op for op in TABLE if op.pointwise and op.name not in ("cast", "whe
 DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "int32", "int64", "uint8", "bool")
 NOT_NUMPYS = {
     "fft",
+    "logaddexp",  # rounds otherwise, and takes thirty times as long
     "place",
     "i0",  # another polynomial than SciPy's
     "sort",
@@ -377,7 +379,8 @@ def test_a_view_does_share_memory(op: Op) -> None:
     for call in calls(op):
         inputs, values = call.inputs(), call.values()
         operands = interpret(call.operands(inputs), dict(zip(inputs, values, strict=True)))
-        shared.append(np.shares_memory(compute(op(*call.operands(inputs), **call.case.attributes), operands), operands[0]))
+        result = op(call.operands(inputs), **call.case.attributes) if op.variadic else op(*call.operands(inputs), **call.case.attributes)
+        shared.append(np.shares_memory(compute(result, operands), operands[0]))
     assert any(shared)
 
 
@@ -435,7 +438,9 @@ def test_linear_operands_are_linear(call: Call, name: str) -> None:
     def at(value: Any) -> Any:
         return compiled(*values[:place], value, *values[place + 1 :])
 
-    np.testing.assert_allclose(at(3 * values[place] - 2 * other), 3 * at(values[place]) - 2 * at(other), rtol=1e-6, atol=1e-6)
+    for near in (3, -40):
+        left, right = at(near * values[place] + (1 - near) * other), near * at(values[place]) + (1 - near) * at(other)
+        np.testing.assert_allclose(left, right, rtol=1e-6, atol=1e-6)
 
 
 # ---------------------------------------------------------------- accuracy
@@ -546,18 +551,25 @@ NOT_LINEAR = {
     "nan_to_num": "of NaN and inf it is not",
 }
 LAWLESS = {
-    "hypot": "it is associative, but rounds, and no rule would make use of it",
-    "reciprocal": "1 / (1 / x) rounds",
-    "stop_gradient": "seen from the gradient it does something",
-    "nan_to_num": "of NaN and inf it does something",
-    "xlog1py": "0 where b is 0, unless a is inf",
-    "bitwise_and": "-1 is a unit, but no uint8",
+    ("hypot", "associative"): "but it rounds, and no rule would make use of it",
+    ("reciprocal", "involution"): "it rounds",
+    ("stop_gradient", "involution"): "not in a gradient",
+    ("stop_gradient", "idempotent"): "not in a gradient",
+    ("nan_to_num", "involution"): "not of NaN and inf",
+    ("xlog1py", ("zero", 0)): "not where a is inf",
+    ("bitwise_and", ("unit", -1)): "-1 is no uint8",
 }
+"""Laws that hold for the numbers of a test, and may not be declared."""
+UNORDERED = {"less", "less_equal", "greater", "greater_equal"}
 WITHOUT_SYMPY = {
     **dict.fromkeys(("mod", "floor_divide", "round", "trunc", "clip"), "SymPy has no number for the derivative of a step"),
     **dict.fromkeys(("nan_to_num", "stop_gradient"), "of numbers alone they are x"),
     **dict.fromkeys(("sinc_derivative", "zeta"), "SymPy's derivative by an order that is a whole number is none"),
 }
+FREE = {"cast", "bitcast", "stop_gradient", "one_hot"}
+ESTIMATED = {"mish", "sinc_derivative", "polygamma", "einsum", "rms_norm"}
+"""Ops that cost more than is counted here, by the word of those who wrote them."""
+WITHOUT_OUT = {"concatenate", "argmax", "argmin", "diagonals", "take", "trace"}
 WIDER = {"zeta": "in half precision it is computed in float32 and stays there"}
 NEVER_SEEN_TO_RAISE = {"getitem": "a named size may be too small for it", "qr": "LAPACK refuses what no array can be"}
 LOOPED = {"one_hot", "top_k"}, {"searchsorted", "dynamic_slice", "dynamic_update_slice"}
@@ -577,22 +589,28 @@ def _floats(call: Call) -> list[int]:
 
 
 def _respelt(value: Any) -> Any:
-    """The same attribute in NumPy's numbers and dtypes, and in lists."""
-    if isinstance(value, bool | int):
-        return int(value) if isinstance(value, bool) else np.int64(value)
+    """The same attribute in other numbers and truth values, NumPy's dtypes, and lists."""
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if isinstance(value, int):
+        return np.int64(value)
     if isinstance(value, str) and value in DTYPES and value != "bfloat16":
         return np.dtype(value)
+    if isinstance(value, float):
+        return np.float64(value)
     return [_respelt(item) for item in value] if isinstance(value, tuple) else value
 
 
 @every_call
-def test_another_spelling_of_an_attribute_makes_the_same_node(call: Call) -> None:
-    inputs, given = call.operands(call.inputs()), call.op.defaults | dict(call.case.attributes)
+def test_another_spelling_of_an_attribute_comes_to_the_same(call: Call) -> None:
+    given = call.op.defaults | dict(call.case.attributes)
     known = [name for name, canonical in call.op.canonical.items() if canonical.__name__ != "_as_is" and name != "index"]
-    respelt = given | {name: _respelt(given[name]) for name in known}
-    if call.op.variadic:
-        inputs = [inputs]
-    assert call.op(*inputs, **respelt) == call.op(*inputs, **given)
+    made: list[str] = []
+    for attributes in (given, given | {name: _respelt(given[name]) for name in known}):
+        operands = call.operands(call.inputs())
+        result = call.op(operands, **attributes) if call.op.variadic else call.op(*operands, **attributes)
+        made.append(repr((result[0].inputs[0] if isinstance(result, tuple) else result).attrs))  # not ==, for which True is 1
+    assert made[0] == made[1]
 
 
 @every_op
@@ -650,29 +668,41 @@ def _is_linear(call: Call, places: list[int]) -> bool:
     return bool(np.allclose(left, right, rtol=1e-6, atol=1e-6))
 
 
-@pytest.mark.parametrize("op", [op for op in TABLE if op.name not in NOT_LINEAR and not op.zero_gradient], ids=lambda op: op.name)
+@every_op
 def test_what_is_linear_says_so(op: Op) -> None:
     """Pointwise ops if they are in all operands together, the others in each that they are linear in."""
     direct = _direct(op)
     names = [name for name in op.operands if all(x.dtype == "float64" for call in direct for x in call.inputs() if x.label == name)]
     for name in names:
         places = [(call, _floats(call) if op.pointwise or op.variadic else [call.names.index(name)]) for call in direct]
-        if direct and all(_is_linear(call, own) for call, own in places):
-            assert name in op.linear
+        linear = bool(direct) and all(_is_linear(call, own) for call, own in places) and op.name not in NOT_LINEAR and not op.zero_gradient
+        assert name in op.linear if linear else not op.pointwise or name not in op.linear
+
+
+@pytest.mark.parametrize("op", [op for op in TABLE if op.pointwise and op.reverse], ids=lambda op: op.name)
+def test_partials_are_those_of_the_vjp(op: Op) -> None:
+    """What an op that has both says of its gradient without its VJP."""
+    reaching = [len(call.differentiable(call.inputs())) for call in calls(op)]
+    reverse, op.reverse = op.reverse, None
+    try:
+        assert [len(call.differentiable(call.inputs())) for call in calls(op)] == reaching
+        assert not [problem for call in calls(op) for problem in gradient_problems(call, order=1)]
+    finally:
+        op.reverse = reverse
 
 
 # Buffers
 def _written_over(op: Op, place: int, dtype: str) -> list[bool]:
     """Whether the statement that writes into a buffer is right if that is the operand's own; nothing where the two have other types."""
     rng = np.random.default_rng(0)
-    inputs = [gc.input(n, (4,), "bool" if n in op.operands and p is None else dtype) for n, p in zip(op.operands, op.partials, strict=True)]
+    inputs = [gc.input(name, (64,), "bool" if p is None else dtype) for name, p in zip(op.operands, op.partials, strict=True)]
     try:
         node = op(*inputs, **op.defaults)
     except GraphcError:
         return []
     if node.inputs != tuple(inputs) or node.dtype != inputs[place].dtype:
         return []
-    values = [rng.uniform(0.2, 2.7, 4).astype("int64" if dtype == "bool" else dtype).astype(x.dtype) for x in inputs]
+    values = [rng.uniform(0.2, 2.7, 64).astype("int64" if dtype == "bool" else dtype).astype(x.dtype) for x in inputs]
     (expected,) = interpret([node], dict(zip(inputs, values, strict=True)))
     names = {"np": np} | dict(zip(op.operands, values, strict=True))
     holes = {name: name for name in op.operands} | {name: repr(value) for name, value in op.defaults.items()}
@@ -681,20 +711,27 @@ def _written_over(op: Op, place: int, dtype: str) -> list[bool]:
     return [np.array_equal(values[place], expected, equal_nan=True)]
 
 
-@pytest.mark.parametrize("op", [op for op in PLAIN if op.out], ids=lambda op: op.name)
+@pytest.mark.parametrize("op", [op for op in [*PLAIN, OPS["where"]] if op.out and op in TABLE], ids=lambda op: op.name)
 def test_writes_over_the_operands_that_it_may(op: Op) -> None:
     for i, name in enumerate(op.operands):
         right = [found for dtype in ("float64", "int64", "bool") for found in _written_over(op, i, dtype)]
         assert not right or all(right) == (op.inplace is None or name in op.inplace), name
 
 
-@pytest.mark.parametrize("op", PLAIN, ids=lambda op: op.name)
-def test_a_ufunc_of_numpy_writes_into_buffers_and_costs_1(op: Op) -> None:
-    called = re.fullmatch(r"xp\.(\w+)\(" + ", ".join(rf"\${name}" for name in op.operands) + r"\)", str(op.emit))
-    if called and isinstance(getattr(np, called[1]), np.ufunc):
-        inputs = [gc.input(name, (), "int32" if takes_integers_alone(op) else "float32") for name in op.operands]
-        assert op.out or op(*inputs).dtype == "bool"
-        assert op.flops == 1
+def _called(op: Op) -> Any:
+    """The function of NumPy that the source of the op is a call of, if it is nothing else."""
+    called = re.fullmatch(r"xp\.(\w+)\(([^()]*)\)", str(op.emit))
+    return called and getattr(np, called[1])
+
+
+def _takes_out(function: Any) -> bool:
+    return isinstance(function, np.ufunc) or (callable(function) and "out" in inspect.signature(function).parameters)
+
+
+@pytest.mark.parametrize("op", [op for op in TABLE if _takes_out(_called(op)) and op.name not in WITHOUT_OUT], ids=lambda op: op.name)
+def test_what_numpy_writes_into_buffers_is(op: Op) -> None:
+    call = calls(op)[0]
+    assert op.out or call.node(call.inputs("int32" if op.pointwise and takes_integers_alone(op) else "float32")).dtype == "bool"
 
 
 # Costs
@@ -704,16 +741,52 @@ def _moves(call: Call) -> bool:
     return bool(np.all(np.isin(run(call, values), np.concatenate([[0.0, 1.0], *[value.ravel() for value in values]]))))
 
 
-@pytest.mark.parametrize("op", [op for op in TABLE if op.name not in ("cast", "bitcast", "one_hot")], ids=lambda op: op.name)
+@every_op
 def test_arithmetic_costs_something_and_moving_nothing(op: Op) -> None:
     """An op that is linear and returns what it is given moves it; max and where return it as well, and compare."""
     direct = _direct(op)
     free = all(op.count_flops(call.node(call.inputs())) == 0 for call in direct)
-    if direct and not op.pointwise:
-        given = [x.label for x in direct[0].inputs() if x.dtype == "float64"]
-        assert free == (all(map(_moves, direct)) and (op.variadic or set(given) <= set(op.linear)))
+    if direct and not op.pointwise and op.name not in FREE:
+        given = {x.label for x in direct[0].inputs() if x.dtype == "float64"}
+        assert free == (all(map(_moves, direct)) and (op.variadic or given <= set(op.linear)))
     elif direct:
-        assert not free or op.name == "stop_gradient"
+        assert free == (op.name in FREE)
+
+
+@pytest.mark.parametrize("op", [op for op in PLAIN if isinstance(_called(op), np.ufunc)], ids=lambda op: op.name)
+def test_a_ufunc_of_the_operands_alone_costs_1(op: Op) -> None:
+    assert op.flops == 1 or re.search(r"\([^$]|, [^$]", str(op.emit))
+
+
+@pytest.mark.parametrize("op", [op for op in TABLE if op.expand and op.name not in ESTIMATED], ids=lambda op: op.name)
+def test_costs_a_third_more_than_the_pieces_at_most(op: Op) -> None:
+    for call in _direct(op):
+        node = call.node(call.inputs())
+        pieces = toposort([op.expand(*node.inputs, **op.keywords(node))]) if op.expand else []
+        assert op.count_flops(node) <= 1.34 * sum(piece.op.count_flops(piece) for piece in pieces if piece.op and piece not in node.inputs)
+
+
+@pytest.mark.parametrize("op", [op for op in TABLE if op.linear and not op.pointwise and op.group != "fft"], ids=lambda op: op.name)
+def test_costs_what_the_jacobian_does_at_most(op: Op) -> None:
+    """A sum adds once for each entry that is not 0, a product of two operands multiplies as well; unless there is padding in all calls."""
+    found: list[bool] = []
+    for call in _direct(op):
+        inputs, values, floats = call.inputs(), call.values(), _floats(call)
+        cost = op.count_flops(call.node(inputs))
+        if cost and op.name not in ("add_at", "add_along_axis") and all(call.names[i].rstrip("0123456789") in op.linear for i in floats):
+            compiled = gc.compile(inputs, call.node(inputs), optimize=False)
+            found.append(cost <= _entries(compiled, values, floats[0]) * min(2, len(floats)))
+    assert not found or any(found)
+
+
+def _entries(compiled: Any, values: list[Any], place: int) -> int:
+    """How many entries of the Jacobian by this operand are not 0."""
+    found = 0
+    for index in np.ndindex(values[place].shape):
+        moved = [value.copy() for value in values]
+        moved[place][index] += 1
+        found += int(np.count_nonzero(np.abs(compiled(*moved) - compiled(*values)) > 1e-12))
+    return found
 
 
 # Units
@@ -779,13 +852,13 @@ def _numerically(op: Op, law: Any) -> bool:
         left, right = _law_holds(op, law, *tensors)
     except GraphcError:
         return False
-    if not left.dtype == right.dtype == tensors[0].dtype:
+    if left.dtype != right.dtype or (law != "commutative" and left.dtype != tensors[0].dtype):
         return False
     found = gc.evaluate([left, right], dict(zip(tensors, values, strict=True)), optimize=False)
     return bool(np.all(np.isfinite(found)) and np.allclose(*found, rtol=1e-13, atol=0))
 
 
-@pytest.mark.parametrize("op", [op for op in PLAIN if len(op.operands) < 3 and op.name not in LAWLESS], ids=lambda op: op.name)
+@pytest.mark.parametrize("op", [op for op in PLAIN if len(op.operands) < 3], ids=lambda op: op.name)
 def test_every_law_that_holds_is_declared(op: Op) -> None:
     if len(op.operands) == 1:
         laws: list[Any] = ["involution", "idempotent"]
@@ -794,10 +867,41 @@ def test_every_law_that_holds_is_declared(op: Op) -> None:
         laws = ["commutative", "associative", "idempotent", *itertools.product(("unit", "right unit", "zero"), numbers)]
     for law in laws:
         implied = law[0] == "right unit" and ("unit", law[1]) in op.laws
-        assert law in op.laws or implied or not _numerically(op, law), law
+        assert law not in op.laws or (op.name, law) not in LAWLESS, law
+        assert law in op.laws or implied or (op.name, law) in LAWLESS or not _numerically(op, law), law
 
 
 # Dtypes
+def _computed_in(op: Op, mixture: tuple[str, ...]) -> Any:
+    """The dtypes that the operands of a node have, or the kind of error."""
+    inputs = [gc.input(name, (), dtype) for name, dtype in zip(op.operands, mixture, strict=True)]
+    try:
+        return {x.dtype for x in op(*inputs, **op.defaults).inputs}
+    except gc.errors.DTypeError:
+        return gc.errors.DTypeError
+
+
+@pytest.mark.parametrize("op", PLAIN, ids=lambda op: op.name)
+def test_kernels_see_the_one_dtype_that_compute_says(op: Op) -> None:
+    for mixture in itertools.product(("bool", "int8", "int64", "float32", "complex64"), repeat=len(op.operands)):
+        try:
+            met = functools.reduce(dtypes.promote, mixture)
+            expected: Any = {op.compute(met) if op.compute else met}
+        except gc.errors.DTypeError:
+            expected = gc.errors.DTypeError
+        found = _computed_in(op, mixture)
+        assert found in (expected, gc.errors.DTypeError), mixture
+
+
+@pytest.mark.parametrize("op", [op for op in PLAIN if numpys(op) and op.name not in OTHER_DTYPES], ids=lambda op: op.name)
+def test_whole_numbers_that_no_float_holds_are_numpys(op: Op) -> None:
+    values = [np.array([2**53 + 1, 2**53, 3]), np.array([2**53, 2**53 + 1, 2]), np.array([2**53 + 3, 2**53 + 2, 5])][: len(op.operands)]
+    inputs = [gc.input(name, (3,), "int64") for name in op.operands]
+    if not op.zero_gradient or op(*inputs).dtype == "bool":
+        with np.errstate(all="ignore"):
+            np.testing.assert_array_equal(_evaluated(op, inputs, *values), numpys(op)(*values))
+
+
 @every_op
 def test_floats_keep_their_width(op: Op) -> None:
     """float16 and bfloat16 become float32 where they come near complex numbers, which have no half."""
@@ -836,6 +940,32 @@ def test_floats_of_two_widths_are_refused_or_meet(op: Op) -> None:
             assert wide == node.dtype == gc.compile(inputs, node)(*values).dtype
 
 
+@pytest.mark.parametrize("op", [op for op in [*PLAIN, OPS["where"]] if op in TABLE and op.operands], ids=lambda op: op.name)
+def test_complex_numbers_are_refused_or_have_a_gradient(op: Op) -> None:
+    """Along a direction: by differences, forward, and backward."""
+    rng = np.random.default_rng(2)
+    inputs = [gc.input(name, (3,), "bool" if name == "c" else "complex128") for name in op.operands]
+    try:
+        node = op(*inputs, **op.defaults)
+    except gc.errors.DTypeError:
+        return
+    wrt = [x for x in inputs if node in ancestors_through(toposort([node]), [x], carries) and dtypes.is_inexact(x.dtype)]
+    if not wrt:
+        assert op.name not in UNORDERED
+        return
+    values = [rng.uniform(0.3, 0.9, 3) + 1j * rng.uniform(0.1, 0.6, 3) if _inexact(x) else np.array([True, False, True]) for x in inputs]
+    ways = [rng.normal(size=3) + 1j * rng.normal(size=3) for _ in wrt]
+    g = rng.normal(size=3) + (1j * rng.normal(size=3) if dtypes.is_complex(node.dtype) else 0)
+    run = gc.compile(inputs, [node, gc.jvp(node, wrt, ways), *vjp(node, wrt, g)], optimize=False)
+    _, forward, *backward = run(*values)
+
+    def at(step: float) -> Any:
+        return run(*[value + step * ways[wrt.index(x)] if x in wrt else value for x, value in zip(inputs, values, strict=True)])[0]
+
+    np.testing.assert_allclose(forward, (at(1e-6) - at(-1e-6)) / 2e-6, rtol=1e-6, atol=1e-8)
+    assert math.isclose(_inner(g, forward), sum(_inner(share, way) for share, way in zip(backward, ways, strict=True)), rel_tol=1e-9)
+
+
 # vmap and SymPy
 @pytest.mark.parametrize("op", [op for op in TABLE if op.operands and not op.pointwise], ids=lambda op: op.name)
 def test_stays_one_op_when_it_is_mapped(op: Op) -> None:
@@ -853,31 +983,7 @@ def test_smooth_ops_have_a_sympy_form(op: Op) -> None:
 
 
 # Formulas
-WORDS = {
-    "if",
-    "else",
-    "and",
-    "or",
-    "not",
-    "xor",
-    "i",
-    "log",
-    "exp",
-    "max",
-    "min",
-    "arg",
-    "tr",
-    "adj",
-    "arange",
-    "H",
-    "I_",
-    "Σ",
-    "Π",
-    "σ",
-    "Φ",
-    "ψ",
-    "ζ",
-}
+WORDS = set(re.findall(r"\S+", "if else and or not xor i log exp max min arg tr adj arange H I_ σ Φ ψ ζ Σ Π"))
 _BOUND = [
     (4, r" (==|!=|<=|>=|<|>|and|or|xor) |^not |^\\neg | (=|\\ne|\\le|\\ge|\\wedge|\\vee) "),
     (3, r" [+\-&|^] | << | >> |\\mathbin|\\mid |\\ll |\\gg "),
@@ -911,21 +1017,10 @@ def test_a_formula_says_the_name_and_the_operands_in_order(op: Op) -> None:
         assert [hole for hole in re.findall(r"\$(\w+)", op.text) if hole in op.operands] == list(op.operands)
 
 
-_SIGNS = {
-    "⊙": "*",
-    "²": "**2",
-    "√": "sqrt ",
-    "⌊": "floor(",
-    "⌋": ")",
-    "⌈": "ceil(",
-    "⌉": ")",
-    "σ(": "expit(",
-    "Φ(": "ndtr(",
-    "ψ(": "digamma(",
-}
+_SIGNS = {"⊙": "*", "²": "**2", "⌊": "floor(", "⌋": ")", "⌈": "ceil(", "⌉": ")", "σ": "expit", "Φ": "ndtr", "ψ": "digamma"}
 
 
-@pytest.mark.parametrize("op", [op for op in PLAIN if not re.match(rf"{op.name}\(|\S*\$n|ζ", op.text)], ids=lambda op: op.name)
+@pytest.mark.parametrize("op", [op for op in PLAIN if not re.match(rf"{op.name}\(|\S*\$n|ζ|σ'", op.text)], ids=lambda op: op.name)
 def test_a_formula_that_is_read_back_is_the_op(op: Op) -> None:
     """The signs as Python has them, one number at a time."""
     from scipy import special

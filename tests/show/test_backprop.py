@@ -16,7 +16,7 @@ def reversed_edges(y, wrt):
     """What the gradient engine hands over, and the cotangent of every node on the way."""
     edges, arriving = [], {y: [gc.ones(y.shape, y.dtype)]}
     for flow in flows(y, wrt):
-        edges.append(Reversed(flow.node, flow.index, flow.local, None if flow.local is not None else _probe(flow), flow.cotangent))
+        edges.append(Reversed(flow.node, flow.index, flow.local, None if flow.local is not None else _probe(flow)))
         arriving.setdefault(flow.node.inputs[flow.index], []).append(flow.contribution)
     return edges, {node: reduce(gc.add, parts) for node, parts in arriving.items()}
 
@@ -34,7 +34,7 @@ def sketch(y, wrt):
 
 def by_hand(y, *partials):
     """Flows into the operands of one pointwise node."""
-    return [Reversed(y, i, local, None, gc.ones(y.shape)) for i, local in enumerate(partials)]
+    return [Reversed(y, i, local, None) for i, local in enumerate(partials)]
 
 
 def labels(drawn):
@@ -177,7 +177,7 @@ def test_flows_that_are_not_one_an_edge_are_refused(indices, reason):
     a, b = input("a", (3,)), input("b", (3,))
     y = a * b
     with pytest.raises(DrawError, match=f"backprop_sketch.*{reason}.*multiply") as caught:
-        backprop_sketch(y, [Reversed(y, i, b, None, gc.ones((3,))) for i in indices])
+        backprop_sketch(y, [Reversed(y, i, b, None) for i in indices])
     assert caught.value.fits == "one flow an edge of the graph of y"
 
 

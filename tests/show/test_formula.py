@@ -9,8 +9,9 @@ import pytest
 
 from graphc import ops as gc
 from graphc.core import OPS, constant, input, variable
-from graphc.grad import grad
+from graphc.grad import grad, vjp
 from graphc.show import formula
+from graphc.testing import calls
 
 a, b, c = (input(name, (3, 3)) for name in "abc")
 s = input("s")
@@ -130,28 +131,35 @@ def _pairs(text):
             yield opened.pop(), i
 
 
-def _calls():
-    for op in OPS.values():
-        if op.group == "internal":
-            continue
-        cases = op.cases or [None]
-        for number, case in enumerate(cases):
-            yield pytest.param(op, case, id=f"{op.name}-{number}")
+WRITTEN_CALLS = [call for op in OPS.values() if op.group != "internal" for call in calls(op)]
 
 
-@pytest.mark.parametrize(("op", "case"), list(_calls()))
-def test_every_op_is_written(op, case):
-    shapes = case.shapes if case else ((2, 3),) * len(op.operands)
-    names = op.operands if not op.variadic else [f"{op.operands[0]}{i}" for i in range(len(shapes))]
-    others = dict.fromkeys(case.integers if case else (), "int32") | ({"c": "bool"} if op is gc.where else {})
-    inputs = [input(f"v{i}", shape, others.get(name, "float32")) for i, (name, shape) in enumerate(zip(names, shapes, strict=True))]
-    node = op(inputs, **case.attributes) if op.variadic else op(*inputs, **(case.attributes if case else {}))
-    found = formula(node[0] if isinstance(node, tuple) else node)
+def _is_well_written(found):
     assert "$" not in found.text + found.latex
+    assert not re.search(r"<\w+ ", found.text), "the repr of an object"
     assert found.text.count("(") == found.text.count(")")
     for opening, closing in ("{}", "[]"):
         assert found.latex.count(opening) == found.latex.count(closing)
+    assert found.latex.count(r"\left") == found.latex.count(r"\right")
+    assert found.latex.count(r"\begin") == found.latex.count(r"\end")
+
+
+@pytest.mark.parametrize("call", WRITTEN_CALLS, ids=str)
+def test_every_op_is_written(call):
+    inputs = call.inputs()
+    operands = call.operands(inputs)
+    result = call.op(operands, **call.case.attributes) if call.op.variadic else call.op(*operands, **call.case.attributes)
+    found = formula(result[0] if isinstance(result, tuple) else result)
+    _is_well_written(found)
     assert all(x.label in found.text for x in inputs if x.size != 0)
+
+
+@pytest.mark.parametrize("call", list({call.op: call for call in reversed(WRITTEN_CALLS)}.values()), ids=str)
+def test_every_gradient_is_written(call):
+    inputs = call.inputs()
+    y = call.node(inputs)
+    for x in call.differentiable(inputs):
+        _is_well_written(formula(vjp(y, x, gc.ones(y.shape, y.dtype))))
 
 
 def test_shared_parts_are_named_once():

@@ -222,6 +222,12 @@ def test_edges_and_their_labels_can_be_read(kind: style.EdgeKind) -> None:
     assert style.contrast(style.EDGES[kind].colour, style.BACKGROUND) >= 4.5
 
 
+@pytest.mark.parametrize("inside", style.FRAMES)
+def test_what_lies_in_a_frame_can_be_read(inside: str) -> None:
+    colours = [style.INK, style.FRAME_STROKE, *(look.colour for look in style.EDGES.values()), *(x.stroke for x in style.NODES.values())]
+    assert min(style.contrast(colour, inside) for colour in colours) >= 4.5
+
+
 def test_neither_shapes_nor_lines_rest_on_colour_alone() -> None:
     assert len({look.shape for look in style.NODES.values()}) == len(style.NODES)
     assert len({look.line for look in style.EDGES.values()}) == len(style.EDGES)

@@ -13,6 +13,7 @@ from graphc.core import Variable, dtypes
 from graphc.core.sizes import Dim
 from graphc.lower.buffers import assign
 from graphc.lower.loading import load
+from graphc.lower.rows import fuse
 from graphc.lower.schedule import Schedule
 from graphc.lower.source import Source, emit_numpy
 
@@ -24,9 +25,9 @@ class NumpyProgram:
     """A schedule as a NumPy function, made anew, buffers and all, for each combination of sizes and each thread."""
 
     def __init__(self, schedule: Schedule, title: str) -> None:
-        self.schedule = schedule
-        self.plan = assign(schedule)
-        self.source: Source = emit_numpy(schedule, self.plan)
+        self.schedule = fuse(schedule)
+        self.plan = assign(self.schedule)
+        self.source: Source = emit_numpy(self.schedule, self.plan)
         self._make = load(self.source.text, title)
         self._constants = [c.value for c in self.source.constants]
         self._made = _Made()

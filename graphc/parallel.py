@@ -1,0 +1,221 @@
+"""Rows done in blocks that stay in the cache, and shards of them on several threads: what emitted NumPy source calls.
+
+How rows are cut depends on the sizes alone and never on how many threads there are, so that every machine adds up in the same order.
+NumPy's loops and BLAS release the interpreter's lock, so plain threads suffice; handing a shard over costs about ten microseconds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+BLOCK_BYTES: Final = 1 << 17
+"""Bytes of one array's rows in a block: several such arrays fit into a core's second-level cache."""
+SHARD_MICROSECONDS: Final = 150.0
+"""The least work worth a thread."""
+MOST_SHARDS: Final = 16
+LEAST_PRODUCT_ROWS: Final = 64
+"""Rows of a matrix product below which BLAS is slow."""
+BYTES_A_MICROSECOND: Final = 8e3
+FLOPS_A_MICROSECOND: Final = 4e4
+
+
+class Cut(NamedTuple):
+    """How rows are cut: into shards, one at a time a thread, and each shard into blocks."""
+
+    shards: tuple[tuple[int, int], ...]
+    block: int
+
+
+def cut(rows: int, row_bytes: int, widest: int, product_flops: int) -> Cut:
+    """Shards and blocks for this many rows.
+
+    ``row_bytes`` are written and read for a row in all, ``widest`` in one array; ``product_flops`` are those of matrix products a row,
+    whose shards are not cut into blocks, since BLAS has blocks of its own.
+    """
+    work = rows * (row_bytes / BYTES_A_MICROSECOND + product_flops / FLOPS_A_MICROSECOND)
+    most = min(MOST_SHARDS, rows // LEAST_PRODUCT_ROWS if product_flops else rows)
+    count = max(1, min(most, int(work // SHARD_MICROSECONDS)))
+    edges = [rows * i // count for i in range(count + 1)]
+    shards = tuple(itertools.pairwise(edges))
+    tallest = max([high - low for low, high in shards], default=0)
+    block = tallest if product_flops else min(tallest, max(1, BLOCK_BYTES // max(1, widest)))
+    return Cut(shards, max(1, block))
+
+
+class Scratch(NamedTuple):
+    """What one thread writes into while it works on a shard; totals are what the shard adds up to."""
+
+    buffers: tuple[np.ndarray[Any, Any], ...]
+    totals: tuple[np.ndarray[Any, Any], ...]
+
+
+def scratch(cut: Cut, buffers: Sequence[tuple[tuple[int, ...], Any]], totals: Sequence[tuple[tuple[int, ...], Any]]) -> list[Scratch]:
+    """Buffers of a block for each thread that may work, and totals for each shard."""
+    workers = min(len(cut.shards), threads())
+    own = [tuple([np.empty((cut.block, *shape), dtype) for shape, dtype in buffers]) for _ in range(workers)]
+    return [Scratch(own[i % workers], tuple([np.zeros(shape, dtype) for shape, dtype in totals])) for i in range(len(cut.shards))]
+
+
+def by_rows(body: Callable[..., None], cut: Cut, scratches: Sequence[Scratch], *arrays: Any, products: bool = False) -> tuple[Any, ...]:
+    """Call ``body(low, high, *buffers, *totals, *arrays)`` for every block of rows; the totals of all shards, added up in order."""
+    buffers = [own.buffers for own in scratches]
+
+    def shard(number: int, worker: int) -> None:
+        low, high = cut.shards[number]
+        totals = scratches[number].totals
+        for total in totals:
+            total[...] = 0
+        for start in range(low, high, cut.block):
+            stop = min(start + cut.block, high)
+            own = buffers[worker]
+            if stop - start < cut.block:
+                own = tuple([buffer[: stop - start] for buffer in own])
+            body(start, stop, *own, *totals, *arrays)
+
+    _run(shard, len(cut.shards), products)
+    return tuple([_added(parts) for parts in zip(*[own.totals for own in scratches], strict=True)])
+
+
+def _added(parts: Sequence[np.ndarray[Any, Any]]) -> Any:
+    total = parts[0].copy()
+    for part in parts[1:]:
+        total += part
+    return total if total.shape else total[()]
+
+
+# ---------------------------------------------------------------- threads
+def threads() -> int:
+    """How many threads work on one call: the cores that this process may use, or ``GRAPHC_THREADS``."""
+    given = os.environ.get("GRAPHC_THREADS", "")
+    return (
+        max(1, int(given)) if given.isdigit() else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+
+
+class _Pool:
+    """Helper threads that wait for shards. One call uses them at a time; another that comes meanwhile works alone."""
+
+    def __init__(self, helpers: int) -> None:
+        self.busy = threading.Lock()
+        self.helpers = [_Helper(i + 1) for i in range(helpers)]
+
+
+class _Helper:
+    """A thread woken and waited for by two locks, the cheapest hand-over that Python has."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.go, self.done = threading.Lock(), threading.Lock()
+        self.go.acquire()
+        self.done.acquire()
+        self.work: Callable[[int], None] = lambda worker: None
+        self.error: BaseException | None = None
+        threading.Thread(target=self._loop, name=f"graphc-{number}", daemon=True).start()
+
+    def _loop(self) -> None:
+        while True:
+            self.go.acquire()
+            try:
+                self.work(self.number)
+            except BaseException as error:  # noqa: BLE001 (the caller raises it)
+                self.error = error
+            self.work = lambda worker: None
+            self.done.release()
+
+
+_pool: _Pool | None = None
+_making = threading.Lock()
+
+
+def _shared_pool() -> _Pool:
+    global _pool
+    with _making:
+        if _pool is None:
+            _pool = _Pool(threads() - 1)
+        return _pool
+
+
+def _forget() -> None:
+    """A forked child has none of its parent's threads."""
+    global _pool, _making
+    _pool, _making = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def _run(shard: Callable[[int, int], None], count: int, products: bool) -> None:
+    workers = min(count, threads())
+    pool = _shared_pool() if workers > 1 else None
+    if pool is None or not pool.busy.acquire(blocking=False):
+        for number in range(count):
+            shard(number, 0)
+        return
+    try:
+        with one_blas_thread() if products else _nothing():
+            _share(shard, count, pool.helpers[: workers - 1])
+    finally:
+        pool.busy.release()
+
+
+def _share(shard: Callable[[int, int], None], count: int, helpers: Sequence[_Helper]) -> None:
+    numbers = itertools.count()  # next() of it is one step under the interpreter's lock
+
+    def work(worker: int) -> None:
+        for number in iter(numbers.__next__, None):
+            if number >= count:
+                return
+            shard(number, worker)
+
+    for helper in helpers:
+        helper.work = work
+        helper.go.release()
+    try:
+        work(0)
+    finally:  # nobody may still write when the caller goes on, whatever happened
+        for helper in helpers:
+            helper.done.acquire()
+    for helper in helpers:
+        error, helper.error = helper.error, None
+        if error is not None:
+            raise error
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+class _Blas:
+    """The BLAS libraries that are loaded, found once: setting their threads takes a microsecond."""
+
+    def __init__(self) -> None:
+        from threadpoolctl import ThreadpoolController  # looks through every library of the process, so not before it is needed
+
+        self.libraries = [library for library in ThreadpoolController().lib_controllers if library.user_api == "blas"]
+
+
+_blas: _Blas | None = None
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """BLAS works on the thread that calls it, so that its threads and ours do not fight for the cores."""
+    global _blas
+    _blas = _blas or _Blas()
+    before = [library.num_threads for library in _blas.libraries]
+    for library in _blas.libraries:
+        library.set_num_threads(1)
+    try:
+        yield
+    finally:
+        for library, number in zip(_blas.libraries, before, strict=True):
+            library.set_num_threads(number)

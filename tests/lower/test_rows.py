@@ -1,0 +1,133 @@
+"""Loops over rows: the same numbers as step by step, however the rows are cut and however many threads work."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc import parallel
+from graphc.lower import interpret, rows
+from graphc.lower.targets import numpy as numpy_target
+
+spec = importlib.util.spec_from_file_location("programs", Path(__file__).parents[1] / "test_random_programs.py")
+assert spec is not None
+assert spec.loader is not None
+programs = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(programs)
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every chance of a loop is taken, blocks are a few rows, and every block is a shard of its own."""
+    monkeypatch.setattr(rows, "SMALLEST", 0)
+    monkeypatch.setattr(parallel, "BLOCK_BYTES", 16)
+    monkeypatch.setattr(parallel, "SHARD_MICROSECONDS", 1e-6)
+    monkeypatch.setattr(parallel, "LEAST_PRODUCT_ROWS", 1)
+    monkeypatch.setenv("GRAPHC_THREADS", "3")
+    monkeypatch.setattr(parallel, "_pool", None)
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("seed", range(40))
+def test_random_programs_are_the_same_by_rows(seed: int) -> None:
+    inputs, outputs, values = programs.program(seed)
+    plain = interpret(outputs, dict(zip(inputs, values, strict=True)))
+    run = gc.compile(inputs, outputs)
+    for _ in range(2):
+        for found, expected in zip(run(*values), plain, strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-11, err_msg=run.source)
+
+
+def _step(size: Any = "batch") -> Any:
+    """A network with one update step; the state is read and written by rows."""
+    rng = np.random.default_rng(0)
+    x, t = gc.input("x", (size, 20), "float64"), gc.input("t", (size, 4), "float64")
+    w, v, b = (gc.variable(rng.normal(size=shape) * 0.3, name=name) for name, shape in (("w", (20, 8)), ("v", (8, 4)), ("b", (8,))))
+    s = gc.variable(np.zeros((20, 8)), name="s")
+    h = gc.relu(x @ w + b)
+    loss = gc.mean(gc.categorical_crossentropy(t, h @ v, from_logits=True))
+    dw, dv, db = gc.grad(loss, [w, v, b])
+    rms = 0.9 * s + 0.1 * gc.square(dw)
+    updates = {w: w - 0.1 * dw / (gc.sqrt(rms) + 1e-3), s: rms, v: v - 0.1 * dv, b: b - 0.1 * db}
+    return gc.compile([x, t], [loss, h], updates), (w, v, b, s)
+
+
+@pytest.mark.usefixtures("eager")
+def test_training_steps_are_the_same_by_rows_and_write_variables_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    batches = [(rng.normal(size=(n, 20)), np.eye(4)[rng.integers(0, 4, n)]) for n in (7, 7, 1, 16)]
+    by_rows, state = _step()
+    assert "by_rows(" in by_rows.source
+    assert "np.copyto(w" not in by_rows.source, "the weights are written where they are"
+    monkeypatch.setattr(numpy_target, "fuse", lambda plan: plan)
+    plain, expected_state = _step()
+    assert "by_rows(" not in plain.source
+    for x, t in batches:
+        for found, expected in zip(by_rows(x, t), plain(x, t), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-12)
+    for found, expected in zip(state, expected_state, strict=True):
+        np.testing.assert_allclose(found.value, expected.value, rtol=1e-12)
+
+
+@pytest.mark.usefixtures("eager")
+def test_the_bits_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    x, t = rng.normal(size=(33, 20)), np.eye(4)[rng.integers(0, 4, 33)]
+    found = []
+    for count in ("1", "2", "5"):
+        monkeypatch.setenv("GRAPHC_THREADS", count)
+        monkeypatch.setattr(parallel, "_pool", None)
+        run, state = _step()
+        outputs = run(x, t)
+        found.append([np.asarray(a).tobytes() for a in (*outputs, *(s.value for s in state))])
+    assert found[0] == found[1] == found[2]
+
+
+def test_rows_are_cut_by_sizes_alone() -> None:
+    for count in (0, 1, 5, 1000, 4097):
+        cut = parallel.cut(count, 4000, 4000, 0)
+        assert sum(high - low for low, high in cut.shards) == count
+        assert cut.block >= 1
+    assert len(parallel.cut(128, 10_000, 4000, 800_000).shards) == 2
+    assert len(parallel.cut(10, 40, 40, 0).shards) == 1
+
+
+@pytest.mark.usefixtures("eager")
+def test_an_error_in_a_helper_reaches_the_caller_and_the_next_call_works() -> None:
+    def body(low: int, high: int, *rest: Any) -> None:
+        if low == 3:
+            raise ZeroDivisionError
+
+    cut = parallel.Cut(tuple((i, i + 1) for i in range(6)), 1)
+    scratches = parallel.scratch(cut, [], [])
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            parallel.by_rows(body, cut, scratches)
+    assert parallel.by_rows(lambda low, high, *rest: None, cut, scratches) == ()
+
+
+@pytest.mark.usefixtures("eager")
+def test_two_threads_may_call_at_once() -> None:
+    import threading
+
+    run, _ = _step()
+    rng = np.random.default_rng(3)
+    x, t = rng.normal(size=(50, 20)), np.eye(4)[rng.integers(0, 4, 50)]
+    h = gc.input("h", (50, 20), "float64")
+    f = gc.compile([h], gc.sum(gc.exp(h) * gc.sin(h)))
+    expected, wrong = f(x), []
+
+    def work() -> None:
+        for _ in range(50):
+            if f(x) != expected:
+                wrong.append(1)
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
