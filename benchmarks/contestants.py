@@ -51,6 +51,10 @@ class Contestant:
         """Until it is computed, where calls return early."""
         return value
 
+    def takes(self, task: Task) -> bool:
+        """Whether it has something to say to this task that is worth a column of its own."""
+        return True
+
     def build(self, model: Callable[..., Any], task: Task) -> Job:
         if task.fresh:
             return Job(lambda: self.build(model, replace(task, fresh=False)).call())
@@ -191,8 +195,8 @@ class Jax(Contestant):
 
         def step(p, v, *batch):
             loss, gradients = jax.value_and_grad(model)(p, *batch)
-            p, v = zip(*[optimizer.move(*state, jax.numpy.sqrt) for state in zip(p, v, gradients, strict=True)], strict=True)
-            return p, v, loss
+            moved = [optimizer.move(*state, jax.numpy.sqrt) for state in zip(p, v, gradients, strict=True)]
+            return [w for w, _ in moved], [u for _, u in moved], loss
 
         return step
 
@@ -243,9 +247,10 @@ class Jax(Contestant):
 class JaxScan(Jax):
     """All steps of a call as one ``lax.scan`` over the batches, which have to be of one size and lie on the device twice."""
 
+    def takes(self, task):
+        return task.question == "train" and task.steps == len(task.batches) > 1
+
     def train(self, model, task):
-        if len(task.batches) != task.steps:
-            raise NotImplementedError("a scan needs an epoch")
         jax, step = self.xp, self.updating(model, task)
         whole = [batch for batch in task.batches if len(batch[0]) == len(task.batches[0][0])]
         rest = task.batches[len(whole) :]
@@ -253,8 +258,8 @@ class JaxScan(Jax):
         p, v = self.begin(task)
 
         def one(carry, batch):
-            *carry, loss = step(*carry, *batch)
-            return tuple(carry), loss
+            p, v, loss = step(*carry, *batch)
+            return (p, v), loss
 
         epoch = jax.jit(lambda p, v, batches: jax.lax.scan(one, (p, v), batches), donate_argnums=(0, 1))
         last = jax.jit(step, donate_argnums=(0, 1))
@@ -276,7 +281,6 @@ class GraphcJax(Graphc):
 
     packages = ("graphc", "jax")
     backend = "jax"
-    start, wait, array = Jax.start, Jax.wait, Jax.array
 
     def start(self, threads):
         super().start(threads)

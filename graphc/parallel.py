@@ -6,10 +6,12 @@ NumPy's loops and BLAS release the interpreter's lock, so plain threads suffice;
 
 from __future__ import annotations
 
+import functools
+import importlib
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
@@ -124,7 +126,7 @@ class _Helper:
             self.go.acquire()
             try:
                 self.work(self.number)
-            except BaseException as error:  # noqa: BLE001 (the caller raises it)
+            except BaseException as error:  # the caller raises it
                 self.error = error
             self.work = lambda worker: None
             self.done.release()
@@ -190,32 +192,26 @@ def _share(shard: Callable[[int, int], None], count: int, helpers: Sequence[_Hel
 
 
 @contextmanager
-def _nothing() -> Iterator[None]:
+def _nothing() -> Generator[None, None, None]:
     yield
 
 
-class _Blas:
+@functools.cache
+def _blas() -> list[Any]:
     """The BLAS libraries that are loaded, found once: setting their threads takes a microsecond."""
-
-    def __init__(self) -> None:
-        from threadpoolctl import ThreadpoolController  # looks through every library of the process, so not before it is needed
-
-        self.libraries = [library for library in ThreadpoolController().lib_controllers if library.user_api == "blas"]
-
-
-_blas: _Blas | None = None
+    controller: Any = importlib.import_module("threadpoolctl").ThreadpoolController()  # it looks through every library of the process
+    return [library for library in controller.lib_controllers if library.user_api == "blas"]
 
 
 @contextmanager
-def one_blas_thread() -> Iterator[None]:
+def one_blas_thread() -> Generator[None, None, None]:
     """BLAS works on the thread that calls it, so that its threads and ours do not fight for the cores."""
-    global _blas
-    _blas = _blas or _Blas()
-    before = [library.num_threads for library in _blas.libraries]
-    for library in _blas.libraries:
+    libraries = _blas()
+    before = [library.num_threads for library in libraries]
+    for library in libraries:
         library.set_num_threads(1)
     try:
         yield
     finally:
-        for library, number in zip(_blas.libraries, before, strict=True):
+        for library, number in zip(libraries, before, strict=True):
             library.set_num_threads(number)

@@ -79,14 +79,15 @@ NOT_DRAWN = {
 # ---------------------------------------------------------------- steps
 def _pointwise(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
     op = _one(rng, POINTWISE)
-    first = _one(rng, pool)
-    rest = [_one(rng, [x for x in pool if _broadcasts(x, first)]) for _ in op.operands[1:]]
-    return TAMED.get(op.name, op)(first, *rest)
+    operands = [_one(rng, pool)]
+    while len(operands) < len(op.operands):
+        operands.append(_one(rng, [x for x in pool if _broadcast([x, *operands])]))
+    return TAMED.get(op.name, op)(*operands)
 
 
-def _broadcasts(a: Tensor, b: Tensor) -> bool:
+def _broadcast(tensors: Sequence[Tensor]) -> bool:
     try:
-        return np.broadcast_shapes(a.shape, b.shape) in SHAPES
+        return np.broadcast_shapes(*[x.shape for x in tensors]) in SHAPES
     except ValueError:
         return False
 
@@ -214,7 +215,7 @@ def test_plain_optimised_and_in_place_agree(seed: int) -> None:
     assert not failures(seed)
 
 
-@pytest.mark.parametrize("seed", range(40, 48))
+@pytest.mark.parametrize("seed", range(40, 46))
 def test_jax_agrees(seed: int) -> None:
     assert not failures(seed, ["jax"], steps=10)
 

@@ -55,9 +55,7 @@ def network(strides: int, pooled: bool) -> Model:
         for k, b in ((p["k1"], p["b1"]), (p["k2"], p["b2"])):
             size = k.shape[0]
             height, width = ((n - size) // strides + 1 for n in x.shape[1:3])
-            slices = [
-                x[:, i : i + strides * height : strides, j : j + strides * width : strides] for i in range(size) for j in range(size)
-            ]
+            slices = [x[:, i : i + strides * height : strides, j : j + strides * width : strides] for i in range(size) for j in range(size)]
             x = np.maximum(np.dot(np.concatenate(slices, axis=3), k.reshape((-1, k.shape[-1]))) + b, 0)
             x = np.maximum(np.maximum(*corners(x)[:2]), np.maximum(*corners(x)[2:])) if pooled else x
         return picked(np, x.reshape((x.shape[0], -1)) @ p["w"] + p["b"], t)

@@ -72,7 +72,7 @@ def training(rng: np.random.Generator, depth: int, units: int, batch: int) -> Ta
     for i in range(depth):
         q, _ = np.linalg.qr(rng.standard_normal((units, units)))
         p |= {f"w{i}": (q * np.sqrt(2)).astype("float32"), f"b{i}": zeros(units)}
-    return Task("train", p, [(normal(rng, batch, units), normal(rng, batch, units))], SGD(1e-3))
+    return Task("train", p, [(normal(rng, batch, units), normal(rng, batch, units))], SGD(1e-2))
 
 
 def declaring(rng: np.random.Generator, **sizes: int) -> Task:
@@ -88,7 +88,9 @@ SIZES = {"units": 64, "batch": 32}
 WORKLOADS = [
     Workload("W4", "100 layers of 64, batch 32, SGD step", deep, training, {**SIZES, "depth": 100}, TINY, gemms),
     *[
-        Workload(f"compile-{n}", f"{n} layers of 64: declared to first result", deep, declaring, {**SIZES, "depth": n}, TINY, section="compile")
+        Workload(
+            f"compile-{n}", f"{n} layers of 64: declared to first result", deep, declaring, {**SIZES, "depth": n}, TINY, section="compile"
+        )
         for n in (10, 100, 1000)
     ],
 ]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from os.path import basename
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,16 +29,20 @@ class _Scope(threading.local):
 _scope = _Scope()
 
 
-@contextmanager
-def derived_from(node: Tensor, *, gradient: bool = False) -> Generator[None, None, None]:
+class derived_from:  # noqa: N801  (a context manager, used like a function; a generator takes four times as long)
     """Nodes made in this block carry the line of ``node``, and belong to it as its gradient if ``gradient``."""
-    before = _scope.forward, _scope.origin
-    _scope.forward = node if gradient else node.forward
-    _scope.origin = node.origin
-    try:
-        yield
-    finally:
-        _scope.forward, _scope.origin = before
+
+    __slots__ = ("_before", "_scope")
+
+    def __init__(self, node: Tensor, *, gradient: bool = False) -> None:
+        self._scope = node if gradient else node.forward, node.origin
+
+    def __enter__(self) -> None:
+        self._before = _scope.forward, _scope.origin
+        _scope.forward, _scope.origin = self._scope
+
+    def __exit__(self, *error: object) -> None:
+        _scope.forward, _scope.origin = self._before
 
 
 def current() -> tuple[Origin | None, Tensor | None]:

@@ -117,7 +117,7 @@ def _loop(
 
 def _without_unread(node: Tensor, read: set[int]) -> tuple[Tensor, list[int]] | None:
     """The loop without the stacked results that nobody reads, and the places of those that are left."""
-    n = node.attributes["carries"]
+    n: int = node.attributes["carries"]
     body: Subgraph = node.attributes["body"]
     own = len(body.outputs) - n
     history: tuple[int, ...] = node.attributes["history"]

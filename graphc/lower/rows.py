@@ -121,7 +121,7 @@ class _Fusion:
         whole: dict[Tensor, Input] = {}
         for node in nodes:
             for x in node.inputs:
-                if x in inside or isinstance(x, Constant) and not x.shape:
+                if x in inside or (isinstance(x, Constant) and not x.shape):
                     continue
                 if _by_rows(node, x):
                     sliced.setdefault(x, _stand_in(x, (size, *x.shape[1:])))

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from graphc.core import Op, Subgraph, Tensor, bodies, every_node, sizes
-from graphc.core.errors import BackendError, ShapeError
 from graphc.core.dtypes import itemsize
+from graphc.core.errors import BackendError, ShapeError
 from graphc.core.expr import Constant, Input
 from graphc.lower.buffers import Plan, assign
 from graphc.lower.names import Names

@@ -590,7 +590,7 @@ tanh = unary(
     "tanh",
     "Hyperbolic tangent.",
     compute=dtypes.inexact,
-    d=lambda y, x: sech2(x) if dtypes.is_float(x.dtype) else reciprocal(square(cosh(x))),
+    d=lambda y, x: _tanh_slope(x),
     tex=r"\tanh($x)",
     sympy="tanh(x)",
 )
@@ -709,6 +709,10 @@ selu = unary(
     sympy=f"Piecewise(({SELU_SCALE} * x, x > 0), ({SELU_SCALE} * {SELU_ALPHA} * (exp(x) - 1), True))",
     flops=5,
 )
+
+
+def _tanh_slope(x: Tensor) -> Tensor:
+    return sech2(x) if dtypes.is_float(x.dtype) else reciprocal(square(cosh(x)))
 
 
 def _mish(x: Tensor) -> Tensor:

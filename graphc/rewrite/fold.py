@@ -21,6 +21,7 @@ LARGEST: Final = 4096
     var("node"),
     safety="exact",
     reads=(Constant,),
+    reads_all=True,
     cases=(
         lambda leaf: ops.exp(constant([1.0, 2.0], "float32")),
         lambda leaf: leaf(2) + (constant(2.0, "float32") * 3 + 1).astype(leaf(2).dtype),
@@ -30,7 +31,7 @@ LARGEST: Final = 4096
 def fold_constants(node: Tensor) -> Any:
     """What is made of constants alone is a constant, unless that would be big, or not finite though all its parts are."""
     parts = [x.value for x in node.inputs if isinstance(x, Constant)]
-    if not parts or len(parts) < len(node.inputs) or not _worth_it(node, parts):
+    if not parts or not _worth_it(node, parts):
         return None
     try:
         value = compute(node, parts)

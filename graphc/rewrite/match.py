@@ -50,9 +50,13 @@ def _operation(pattern: Pattern, node: Tensor, bound: Bound) -> Iterator[Bound]:
 
 
 def _plausible(patterns: tuple[Any, ...], inputs: tuple[Tensor, ...]) -> bool:
-    """A quick look at the operands' ops, since nearly every attempt fails there."""
-    for pattern, x in zip(patterns, inputs, strict=True):  # noqa: SIM110  (a generator takes twice as long)
-        if pattern.__class__ is Pattern and pattern.op is not x.op:
+    """A quick look at the operands' ops and at literals, since nearly every attempt fails there."""
+    for pattern, x in zip(patterns, inputs, strict=True):
+        kind = pattern.__class__
+        if kind is Pattern:
+            if pattern.op is not x.op:
+                return False
+        elif kind is not Var and not is_literal(x, pattern):
             return False
     return True
 

@@ -24,15 +24,23 @@ Body: TypeAlias = Callable[..., Any]
 """What a rule puts in the place of its match: a tensor, a number, or None to decline."""
 Head: TypeAlias = Op | type[Tensor]
 """What a node is: its op, or the class of a leaf."""
+Once: TypeAlias = Callable[[Tensor], bool]
+"""Whether a node of the graph has one reader only."""
 Leaf: TypeAlias = Callable[..., Tensor]
 """Makes an operand of a case: ``leaf(2, 3)`` is a float tensor, in each float dtype in turn, ``leaf(3, dtype="int32")`` of this one."""
+
+_OFFERED: Final = {"node", "once"}
+"""What a body may take beside the names of its pattern."""
 
 
 @dataclass(frozen=True, eq=False)
 class Rule:
     """One rewrite. ``cases`` are concrete instances for the tests, where none can be made from the pattern alone.
 
-    ``reads`` are the heads of which an operand must have one; the pattern says it, unless it is but a variable.
+    ``reads`` are the heads of which an operand must have one, or every operand if it ``reads_all``; the pattern says it, unless it is
+    but a variable. ``regroups`` says
+    that products or sums are formed in another order: then the promise holds as long as neither order overflows or underflows on
+    the way, and what is not finite stays so.
     """
 
     name: str
@@ -43,7 +51,11 @@ class Rule:
     group: str
     cases: tuple[Callable[[Leaf], Tensor], ...] = ()
     reads: frozenset[Head] = frozenset()
+    reads_all: bool = False
+    regroups: bool = False
     parameters: frozenset[str] = field(default=frozenset())
+    takes_complex: bool = field(default=False)
+    _same: tuple[tuple[int, int], ...] = field(default=())
 
     def __post_init__(self) -> None:
         if self.safety not in SAFETIES:
@@ -51,27 +63,56 @@ class Rule:
         if not self.sentence:
             raise ArgumentError(f"the rule {self.name} says nothing of itself", fits="a docstring of one sentence")
         object.__setattr__(self, "parameters", self._parameters())
-        object.__setattr__(self, "reads", self.reads or _reads(self.pattern))
-
-    @property
-    def takes_complex(self) -> bool:
-        """Whether it holds for complex numbers too. Laws and movements do; the algebra of roots, signs and stable forms need not."""
-        return self.group in ("laws", "movement", "fold")
+        # Laws and movements hold for complex numbers too; the algebra of roots, signs and stable forms need not.
+        object.__setattr__(self, "takes_complex", self.group in ("laws", "movement", "fold", "product"))
+        object.__setattr__(self, "_same", _repeated(self.pattern.operands))
 
     def _parameters(self) -> frozenset[str]:
-        given, names = set(inspect.signature(self.body).parameters), set(names_of(self.pattern)) | {"node"}
-        optional = {name for name in names if name.startswith("_")} | {"node"}
+        given, names = set(inspect.signature(self.body).parameters), set(names_of(self.pattern)) | _OFFERED
+        optional = {name for name in names if name.startswith("_")} | _OFFERED
         if given - names or names - optional - given:
             wanted = ", ".join(sorted(names - optional))
             raise TypeError(f"the rule {self.name} takes ({', '.join(sorted(given))}), its pattern {self.pattern!r} names ({wanted})")
         return frozenset(given)
 
-    def __call__(self, node: Tensor, bound: dict[str, Any]) -> Any:
-        """What the rule makes of a match, or None if it declines."""
-        return self.body(**{name: node if name == "node" else bound[name] for name in self.parameters})
+    def __call__(self, node: Tensor, bound: dict[str, Any], once: Once) -> Any:
+        """What the rule makes of a match, or None if it declines. ``once`` tells which nodes are read but once."""
+        known = {**bound, "node": node, "once": once}
+        return self.body(**{name: known[name] for name in self.parameters})
+
+    def same_operands(self, node: Tensor) -> bool:
+        """Whether the operands that one variable stands for are one node."""
+        return all([node.inputs[i] is node.inputs[j] for i, j in self._same]) if self._same else True
+
+    def may_fit(self, heads: tuple[Head, ...], commutative: bool) -> bool:
+        """Whether it can match a node of its op whose operands have these heads."""
+        if self.pattern.op is None:
+            return self.reads.issuperset(heads) if self.reads_all else not self.reads or not self.reads.isdisjoint(heads)
+        operands = self.pattern.operands
+        if len(operands) != len(heads):
+            return False
+        return _fits(operands, heads) or (commutative and _fits(operands, heads[::-1]))
 
     def __repr__(self) -> str:
         return f"<rule {self.name}: {self.safety}>"
+
+
+def _repeated(operands: tuple[Any, ...]) -> tuple[tuple[int, int], ...]:
+    """The places of operands that have to be one node, since one variable stands for them."""
+    names = [operand.name if isinstance(operand, Var) else None for operand in operands]
+    return tuple([(names.index(name), i) for i, name in enumerate(names) if name is not None and names.index(name) < i])
+
+
+def _fits(operands: tuple[Any, ...], heads: tuple[Head, ...]) -> bool:
+    return all(_may_be(operand, head) for operand, head in zip(operands, heads, strict=True))
+
+
+def _may_be(operand: Any, head: Head) -> bool:
+    if isinstance(operand, Var):
+        return head is Constant or not operand.constant
+    if isinstance(operand, Pattern):
+        return head is operand.op
+    return head is Constant or head is OPS["broadcast_to"]  # a literal: a constant, or a uniform one spread out
 
 
 def names_of(pattern: Any) -> Iterator[str]:
@@ -84,18 +125,26 @@ def names_of(pattern: Any) -> Iterator[str]:
 
 
 def rule(
-    pattern: Any, *, safety: str, name: str = "", cases: Iterable[Callable[[Leaf], Tensor]] = (), reads: Iterable[Head] = ()
+    pattern: Any,
+    *,
+    safety: str,
+    name: str = "",
+    cases: Iterable[Callable[[Leaf], Tensor]] = (),
+    reads: Iterable[Head] = (),
+    reads_all: bool = False,
+    regroups: bool = False,
 ) -> Callable[[Body], Rule]:
     """Make the function below a rule: its name and docstring are the rule's, its parameters the names in the pattern.
 
-    It may also take ``node``, the whole match. A name that begins with an underscore need not be taken. It returns what replaces
-    the match (a smaller shape is broadcast back, a number gets the dtype), or None to decline. Raises :class:`TypeError` if the
+    It may also take ``node``, the whole match, and ``once``, a function that tells whether a node is read but once, and so goes with
+    its reader. A name that begins with an underscore need not be taken. It returns what replaces the match (a smaller shape is
+    broadcast back, a number gets the dtype), or None to decline. Raises :class:`TypeError` if the
     parameters are not the pattern's names.
     """
 
     def declare(body: Body) -> Rule:
         group = body.__module__.rpartition(".")[2]
-        return Rule(name or body.__name__, pattern, safety, body, inspect.getdoc(body) or "", group, tuple(cases), frozenset(reads))
+        return Rule(name or body.__name__, pattern, safety, body, inspect.getdoc(body) or "", group, tuple(cases), frozenset(reads), reads_all, regroups)
 
     return declare
 
@@ -108,7 +157,8 @@ class RuleSet:
         twice = sorted(name for name, count in Counter(one.name for one in self.rules).items() if count > 1)
         if twice:
             raise ArgumentError(f"two rules are called {twice[0]!r}", fits="a name of its own for each rule")
-        self._index: dict[Op, tuple[Rule, ...]] = {}
+        self._index: Final[dict[Op, tuple[Rule, ...]]] = {}
+        self._candidates: Final[dict[tuple[Any, ...], tuple[Rule, ...]]] = {}
 
     def __add__(self, other: RuleSet | Rule) -> RuleSet:
         return RuleSet((*self.rules, *(other if isinstance(other, RuleSet) else (other,))))
@@ -143,19 +193,20 @@ class RuleSet:
             self._index[op] = found
         return found
 
+    def candidates(self, node: Tensor) -> tuple[Rule, ...]:
+        """The rules that may fire at this node, as its op and those of its operands tell."""
+        op = node.op
+        if op is None:
+            return ()
+        key = (op, *[x.op or x.__class__ for x in node.inputs])
+        found = self._candidates.get(key)
+        if found is None:
+            heads, commutative = key[1:], "commutative" in op.laws
+            found = self._candidates[key] = tuple([one for one in self.at(op) if one.may_fit(heads, commutative)])
+        return found
+
     def __str__(self) -> str:
         width = max([len(one.name) for one in self.rules], default=0)
         return "\n".join(f"{one.name:{width}}  {one.safety:10}  {one.sentence.splitlines()[0]}" for one in self.rules)
 
     __repr__ = __str__
-
-
-def _reads(pattern: Pattern) -> frozenset[Head]:
-    """The ops that one operand or another must have, so that most rules are refused before they are tried; empty for any."""
-    for operand in pattern.operands:
-        if isinstance(operand, Pattern) and operand.op is not None:
-            return frozenset([operand.op])
-    for operand in pattern.operands:
-        if not isinstance(operand, Pattern) or (isinstance(operand, Var) and operand.constant):
-            return frozenset([Constant, OPS["broadcast_to"]])  # a constant, or a uniform one spread out
-    return frozenset()

@@ -303,7 +303,7 @@ def test_loops_on_variables_update_them() -> None:
 X, XS = gc.input("x", (2,)), gc.input("xs", (3, 2))
 BAD: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
     "the carry changes its shape": (gc.errors.ShapeError, "carry changes", lambda: gc.scan(lambda c, x: (c[:1], None), X, XS)),
-    "the carry changes its dtype": (gc.errors.DTypeError, "carry changes", lambda: gc.scan(lambda c, x: (c.astype("float64"), None), X, XS)),
+    "the carry changes its dtype": (gc.errors.DTypeError, "carry changes", lambda: gc.scan(lambda c, x: (c.astype("f8"), None), X, XS)),
     "no pair": (gc.errors.ArgumentError, "a pair", lambda: gc.scan(lambda c, x: c, X, XS)),
     "no length": (gc.errors.ArgumentError, "nothing to loop over", lambda: gc.scan(lambda c, x: (c, None), X)),
     "two lengths": (gc.errors.ShapeError, "3 and 2 items", lambda: gc.scan(lambda c, x: (c, None), X, [XS, X])),

@@ -76,7 +76,7 @@ def test_training_steps_are_the_same_by_rows_and_write_variables_in_place(monkey
 def test_the_bits_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(2)
     x, t = rng.normal(size=(33, 20)), np.eye(4)[rng.integers(0, 4, 33)]
-    found = []
+    found: list[list[bytes]] = []
     for count in ("1", "2", "5"):
         monkeypatch.setenv("GRAPHC_THREADS", count)
         monkeypatch.setattr(parallel, "_pool", None)
@@ -113,17 +113,13 @@ def test_an_error_in_a_helper_reaches_the_caller_and_the_next_call_works() -> No
 def test_two_threads_may_call_at_once() -> None:
     import threading
 
-    run, _ = _step()
-    rng = np.random.default_rng(3)
-    x, t = rng.normal(size=(50, 20)), np.eye(4)[rng.integers(0, 4, 50)]
+    x = np.random.default_rng(3).normal(size=(50, 20))
     h = gc.input("h", (50, 20), "float64")
     f = gc.compile([h], gc.sum(gc.exp(h) * gc.sin(h)))
-    expected, wrong = f(x), []
+    expected, wrong = f(x), list[Any]()
 
     def work() -> None:
-        for _ in range(50):
-            if f(x) != expected:
-                wrong.append(1)
+        wrong.extend(value for value in (f(x) for _ in range(50)) if value != expected)
 
     workers = [threading.Thread(target=work) for _ in range(4)]
     for worker in workers:

@@ -1,0 +1,167 @@
+"""``python -m benchmarks``: what graphc takes for each workload beside its peers."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import processes, tables
+from benchmarks.contestants import PEERS, WITHOUT, absent
+from benchmarks.timing import Measurement, measure
+from benchmarks.worker import Settings, fix_threads
+from benchmarks.workload import Workload, workloads
+
+OWN = ("graphc", "graphc-jax")
+PROCESS = ("import", "process")
+BUSY = "contention"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run, print, and write what was asked for. 1 if a contestant of ours computed something else than the reference."""
+    asked = parser().parse_args(arguments)
+    settings = Settings(asked.seconds, asked.threads, asked.tiny, asked.patience)
+    fix_threads(settings.threads)
+    chosen, processed = select(asked.only)
+    if asked.ablate:
+        names = ["graphc", *[f"graphc{WITHOUT}{switch}" for switch in switches()]]
+    else:
+        names = [*OWN, *asked.peers]
+
+    results = {}
+    for workload in chosen.values():
+        busy = workload.name == "W1" and BUSY in processed and not asked.ablate
+        results[workload.name] = measure(workload, names, settings, busy=busy, say=say)
+    extra: dict[str, Any] = {}
+    if not asked.ablate:
+        extra |= {"import": processes.imports(names, settings)} if "import" in processed else {}
+        extra |= {"process": processes.whole([name for name in names if name != "jax-scan"], settings)} if "process" in processed else {}
+
+    text = (ablation if asked.ablate else report)(results, chosen, names, extra, settings)
+    print(text)
+    if asked.markdown:
+        tables.written(asked.markdown, text)
+    if asked.json:
+        with asked.json.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(tables.history(results, extra, names, settings)) + "\n")
+    return int(
+        any(found[name].reason and absent(name) is None for found in results.values() for name in names if name.startswith("graphc"))
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
+    add = parser.add_argument
+    add("--only", type=_names, metavar="W1,W3", help="workloads by name or family, and import, process, contention (all)")
+    add("--peers", type=_peers, default=list(PEERS), metavar="NAMES", help=f"of {','.join(PEERS)} (all); absent ones are skipped")
+    add("--seconds", type=float, default=5.0, metavar="S", help="of samples for each contestant on each workload (%(default)s)")
+    add("--threads", type=int, default=2, metavar="N", help="processors and threads for everyone (%(default)s)")
+    add("--patience", type=float, default=100.0, metavar="S", help="in which a first result has to come (%(default)s)")
+    add("--ablate", action="store_true", help="graphc alone, with each optimisation put off in turn")
+    add("--tiny", action="store_true", help="tiny sizes: to see that it works")
+    add("--json", type=Path, metavar="FILE", help="append a line with all numbers")
+    add("--markdown", type=Path, metavar="FILE", help="put the tables between the markers of this page")
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    names = [name for name in text.split(",") if name]
+    known = {*workloads(), *(name.partition("-")[0] for name in workloads()), *PROCESS, BUSY}
+    for name in names:
+        if name not in known:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(sorted(known))}")
+    return names
+
+
+def _peers(text: str) -> list[str]:
+    names = [name for name in text.split(",") if name]
+    for name in names:
+        if name not in PEERS:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(PEERS)}")
+    return names
+
+
+def select(only: Sequence[str] | None) -> tuple[dict[str, Workload], set[str]]:
+    """The workloads (``"W1"`` is W1-epoch too, ``"contention"`` needs W1) and what else is measured."""
+    every = workloads()
+    if only is None:
+        return every, {*PROCESS, BUSY}
+    families = {"W1" if name == BUSY else name for name in only}
+    return {name: one for name, one in every.items() if families & {name, name.partition("-")[0]}}, {*PROCESS, BUSY} & set(only)
+
+
+def switches() -> tuple[str, ...]:
+    """What can be put off: the arguments of ``gc.compile`` that the compiler lists, each True by default."""
+    return tuple(getattr(importlib.import_module("graphc.pipeline"), "SWITCHES", ("optimize",)))
+
+
+def say(line: str) -> None:
+    """Progress, for whoever watches."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{line}", end="\r", file=sys.stderr, flush=True)
+
+
+Results = dict[str, dict[str, Measurement]]
+
+
+def report(results: Results, every: dict[str, Workload], names: Sequence[str], extra: dict[str, Any], settings: Settings) -> str:
+    """All tables, each under a line that says what its numbers are."""
+    fast = {key: found for key, found in results.items() if every[key].section == "speed"}
+    compiled = {key: found for key, found in results.items() if every[key].section == "compile"}
+    parts = []
+
+    def add(title: str, text: str) -> None:
+        parts.append(f"**{title}**\n\n{text}")
+
+    if fast:
+        add("Time over that of `jax.jit` in the same run (medians; below 1 is faster)", tables.speed(fast, every, names))
+        add("graphc on NumPy beside the best peer and the physical floor", tables.standing(fast, every))
+        add("Seconds from the declaration to the first result, modules imported", tables.first_results(fast, every, names))
+        add("Peak memory of the process, MiB", tables.peaks(fast, every, names))
+    if compiled:
+        add("Seconds from the declaration to the first result, by depth", tables.medians(compiled, every, names))
+    if any(one.busy for found in results.values() for one in found.values()):
+        add("W1 beside a foreign process that keeps one processor busy", tables.contention(results["W1"], names))
+    for key, title in (("import", "Seconds to import"), ("process", "Seconds for W6 as a whole process, start to exit")):
+        if key in extra:
+            add(title, tables.table(["", *extra[key]], [["seconds", *map(tables.number, extra[key].values())]]))
+    missing = tables.absences(results, names)
+    parts += [f"Without a number:\n\n{missing}"] if missing else []
+    return "\n\n".join([*parts, footnote(names, settings)])
+
+
+def ablation(results: Results, every: dict[str, Workload], names: Sequence[str], extra: dict[str, Any], settings: Settings) -> str:
+    """What each optimisation earns, and what it costs while compiling."""
+
+    def over(field: str) -> str:
+        def cell(one: Measurement, found: dict[str, Measurement]) -> str:
+            return tables.ratio(getattr(one, field), getattr(found["graphc"], field))
+
+        return tables.by_contestant(results, every, names, cell)
+
+    parts = [
+        "**Time of a call over that with everything on (above 1: what the optimisation earns)**",
+        over("median"),
+        "**Time to first result over that with everything on (below 1: what it costs)**",
+        over("first"),
+    ]
+    missing = tables.absences(results, names)
+    parts += [f"Without a number:\n\n{missing}"] if missing else []
+    return "\n\n".join([*parts, footnote(names, settings)])
+
+
+def footnote(names: Sequence[str], settings: Settings) -> str:
+    about = tables.machine([name for name in names if absent(name) is None], settings)
+    packages = ", ".join(f"{name} {version}" for name, version in about["packages"].items())
+    return (
+        f"{about['processor']}, {settings.threads} threads, Python {about['python']}, {packages}. Contestants take turns in one run of "
+        f"{settings.seconds:g} s each; samples that waited for a processor are dropped; results agree with a float64 reference first."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

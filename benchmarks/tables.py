@@ -1,0 +1,156 @@
+"""The tables, as Markdown that reads well in a terminal, and the line for the history."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contestants import versions
+from benchmarks.timing import Measurement
+from benchmarks.worker import Settings
+from benchmarks.workload import Workload
+
+BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+OWN = ("graphc", "graphc-jax")
+BASE = "jax"
+
+Results = Mapping[str, Mapping[str, Measurement]]
+"""By workload, then by contestant."""
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Text left, numbers right, columns aligned."""
+    lines = [list(head), *map(list, rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    numbers = [False, *[True] * (len(head) - 1)]
+    rule = ["-" * (width - 1) + ":" if right else "-" * width for width, right in zip(widths, numbers, strict=True)]
+    lines.insert(1, rule)
+    return "\n".join(
+        "| " + " | ".join(cell.rjust(w) if right else cell.ljust(w) for cell, w, right in zip(line, widths, numbers, strict=True)) + " |"
+        for line in lines
+    )
+
+
+def number(value: float | None) -> str:
+    """Three digits at most."""
+    if value is None:
+        return ""
+    return f"{value:.0f}" if value >= 99.5 else f"{value:.1f}" if value >= 9.95 else f"{value:.2f}" if value >= 0.0995 else f"{value:.3f}"
+
+
+def ratio(value: float | None, base: float | None) -> str:
+    return number(value / base) if value is not None and base else ""
+
+
+def by_contestant(results: Results, workloads: Mapping[str, Workload], names: Sequence[str], cell: Callable[..., str]) -> str:
+    """A row for each workload, a column for each contestant that has any number."""
+    shown = [name for name in names if any(name in found and found[name].median is not None for found in results.values())]
+    return table(
+        ["", *shown],
+        [
+            [f"{key}: {workloads[key].title}", *[cell(found.get(name, Measurement()), found) for name in shown]]
+            for key, found in results.items()
+        ],
+    )
+
+
+def base_of(found: Mapping[str, Measurement]) -> str:
+    """Whom the ratios refer to: ``jax.jit``, or the first that has a number."""
+    able = [name for name, one in found.items() if one.median is not None]
+    return BASE if BASE in able or not able else able[0]
+
+
+def speed(results: Results, workloads: Mapping[str, Workload], names: Sequence[str]) -> str:
+    def cell(one: Measurement, found: Mapping[str, Measurement]) -> str:
+        base = found[base_of(found)].median if base_of(found) in found else None
+        return ratio(one.median, base)
+
+    return by_contestant(results, workloads, names, cell)
+
+
+def standing(results: Results, workloads: Mapping[str, Workload]) -> str:
+    """graphc on NumPy beside the best peer and the floor, in milliseconds and as ratios."""
+    rows = []
+    for key, found in results.items():
+        own = found.get("graphc", Measurement()).median
+        peers = {name: one.median for name, one in found.items() if name not in (*OWN, "gemms", "copies") and one.median is not None}
+        best = min(peers, key=peers.__getitem__) if peers else ""
+        gemms, copies = found["gemms"].median, found["copies"].median
+        floor = (gemms or 0) + (copies or 0)
+        milliseconds = [None if x is None else 1e3 * x for x in (own, peers.get(best), gemms, copies)]
+        title = workloads[key].title
+        rows.append(
+            [f"{key}: {title}", *map(number, milliseconds), best, ratio(own, peers.get(best)), ratio(own, gemms), ratio(own, floor)]
+        )
+    head = ["", "graphc ms", "best peer ms", "GEMMs ms", "copies ms", "best peer", "/ best peer", "/ GEMMs", "/ floor"]
+    return table(head, rows)
+
+
+def first_results(results: Results, workloads: Mapping[str, Workload], names: Sequence[str]) -> str:
+    return by_contestant(results, workloads, names, lambda one, _: number(one.first))
+
+
+def medians(results: Results, workloads: Mapping[str, Workload], names: Sequence[str]) -> str:
+    return by_contestant(results, workloads, names, lambda one, _: number(one.median))
+
+
+def peaks(results: Results, workloads: Mapping[str, Workload], names: Sequence[str]) -> str:
+    return by_contestant(results, workloads, names, lambda one, _: number(one.peak and one.peak / 2**20))
+
+
+def contention(found: Mapping[str, Measurement], names: Sequence[str]) -> str:
+    rows = [
+        [name, number(1e3 * one.median), number(1e3 * one.busy), ratio(one.busy, one.median)]
+        for name, one in found.items()
+        if name in names and one.median is not None and one.busy is not None
+    ]
+    return table(["", "alone, ms", "beside, ms", "ratio"], rows)
+
+
+def absences(results: Results, names: Sequence[str]) -> str:
+    """Who has no number, where, and why."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for key, found in results.items():
+        for name, one in found.items():
+            if one.reason and name in names:
+                reasons.setdefault((name, one.reason), []).append(key)
+    return "\n".join(f"- {name}: {reason} ({', '.join(keys)})" for (name, reason), keys in reasons.items())
+
+
+def machine(names: Sequence[str], settings: Settings) -> dict[str, Any]:
+    """What the numbers depend on; nothing that tells whose machine it is."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return {
+        "processor": models[0] if models else platform.machine(),
+        "processors": os.cpu_count(),
+        "threads": settings.threads,
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "packages": versions(names),
+    }
+
+
+def history(results: Results, extra: Mapping[str, Any], names: Sequence[str], settings: Settings) -> dict[str, Any]:
+    """One line of the history: everything in seconds and bytes."""
+    measured = {
+        key: {name: {field: value for field, value in asdict(one).items() if value not in (None, 0)} for name, one in found.items()}
+        for key, found in results.items()
+    }
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"when": now, "machine": machine(names, settings), "workloads": measured, **extra}
+
+
+def written(path: Path, text: str) -> None:
+    """Put the tables between the markers of a page; at its end where it has none."""
+    page = path.read_text(encoding="utf-8") if path.exists() else ""
+    if BEGIN not in page:
+        page += f"{BEGIN}\n{END}\n"
+    before, rest = page.split(BEGIN, 1)
+    path.write_text(f"{before}{BEGIN}\n{text}\n{rest[rest.index(END) :]}", encoding="utf-8")

@@ -1,0 +1,115 @@
+"""One interleaved run: contestants take turns, so that noise hits them alike, and what waited for a processor is dropped."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.agreement import disagreement
+from benchmarks.contestants import absent
+from benchmarks.floor import FLOORS
+from benchmarks.worker import NoResultError, Settings, Worker
+from benchmarks.workload import Workload
+
+ROUNDS = 20
+QUEUED = 0.05  # of its time a sample may have waited
+
+
+@dataclass
+class Measurement:
+    """Of one contestant on one workload. Times are seconds a call, ``peak`` is bytes; ``reason`` says why there is no number."""
+
+    median: float | None = None
+    first: float | None = None
+    busy: float | None = None
+    peak: float | None = None
+    samples: int = 0
+    kept: int = 0
+    difference: float | None = None
+    reason: str | None = None
+
+
+def measure(
+    workload: Workload, names: Sequence[str], settings: Settings, *, busy: bool = False, say: Callable[[str], None] = print
+) -> dict[str, Measurement]:
+    """Every contestant on one workload: started, compared with the reference, then timed in turns; with a foreign process too if ``busy``."""
+    found = {name: Measurement() for name in (*names, *FLOORS)}
+    with contextlib.ExitStack() as stack:
+        workers: dict[str, Worker] = {}
+        say(f"{workload.name}: reference")
+        expected = _expected(workload, settings)
+        for name in found:
+            say(f"{workload.name}: {name}")
+            try:
+                workers[name] = _started(workload, name, settings)
+                stack.callback(workers[name].close)
+                found[name].first = workers[name].first
+                if name not in FLOORS:
+                    found[name].difference = disagreement(workers[name].ask("evidence"), expected)
+                    if found[name].difference > workload.rtol:
+                        raise NoResultError(f"another result: {found[name].difference:.1e} away")
+            except NoResultError as error:
+                found[name].reason = str(error)
+                workers.pop(name, None)
+        say(f"{workload.name}: {len(workers)} take turns")
+        for name, samples in interleaved(workers, settings.seconds).items():
+            kept = undisturbed(samples)
+            found[name].median, found[name].samples, found[name].kept = statistics.median(kept), len(samples), len(kept)
+        if busy:
+            with foreign_process():
+                for name, samples in interleaved(workers, settings.seconds).items():
+                    found[name].busy = statistics.median([seconds for seconds, _ in samples])
+        for name, worker in workers.items():
+            found[name].peak = worker.ask("peak")
+    return found
+
+
+def _started(workload: Workload, name: str, settings: Settings) -> Worker:
+    reason = None if name in FLOORS else absent(name)
+    if reason:
+        raise NoResultError(reason)
+    return Worker(workload.name, name, settings)
+
+
+def _expected(workload: Workload, settings: Settings) -> list:
+    worker = Worker(workload.name, "reference", settings)
+    try:
+        return worker.ask("evidence")
+    finally:
+        worker.close()
+
+
+def interleaved(workers: Mapping[str, Worker], seconds: float) -> dict[str, list[tuple[float, float]]]:
+    """Samples of each, about ``seconds`` of them, in turns whose order rotates; slow ones have fewer turns, at least one."""
+    samples: dict[str, list[tuple[float, float]]] = {name: [] for name in workers}
+    spent = dict.fromkeys(workers, 0.0)
+    names = list(workers)
+    for turn in range(ROUNDS):
+        start = turn % max(1, len(names))
+        for name in names[start:] + names[:start]:
+            if spent[name] < seconds * (turn + 1) / ROUNDS:
+                fresh = workers[name].ask("sample", seconds / ROUNDS)
+                samples[name] += fresh
+                spent[name] += max(seconds / ROUNDS, sum(seconds for seconds, _ in fresh))
+    return samples
+
+
+def undisturbed(samples: Sequence[tuple[float, float]]) -> list[float]:
+    """Those that hardly waited for a processor; of a contestant whose own threads queue for one another, the better half."""
+    limit = max(QUEUED, statistics.median([queued for _, queued in samples]))
+    return [seconds for seconds, queued in samples if queued <= limit]
+
+
+@contextlib.contextmanager
+def foreign_process() -> Iterator[None]:
+    """Another program that keeps one processor busy."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
