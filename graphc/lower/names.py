@@ -20,7 +20,12 @@ _TAKEN = {
     "bfloat16",
     "special",
     "linalg",
+    "by_rows",
+    "cut",
+    "scratch",
 }
+_OWNED = re.compile(r"(c|buffer|body|rows|cut_rows|scratch_rows)\d+")
+"""What ``make`` calls its own, which every function in it may read: no function may call something of its own so."""
 
 
 class Names:
@@ -34,6 +39,8 @@ class Names:
         base = re.sub(r"[^0-9A-Za-z_]+", "_", wish or "").strip("_") or otherwise
         if base[0].isdigit():
             base = f"{otherwise.rstrip('0123456789')}_{base}"
+        if _OWNED.fullmatch(base):
+            base += "_"
         name, count = base, 2
         while name in self._used:
             name, count = f"{base}_{count}", count + 1

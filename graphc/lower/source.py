@@ -49,34 +49,43 @@ CLOSED_OVER = 256
 class _Writer:
     """What both targets share: names, and lines with the type and the user's line as a comment.
 
-    A body has a writer of its own, which shares names, sizes and constants with the one around it.
+    A function of a body, or of a block of rows, has a writer of its own, with names of its own; it shares what ``make`` owns.
     """
 
     def __init__(self, schedule: Schedule, target: str, around: _Writer | None = None) -> None:
         self.schedule, self.target = schedule, target
         self.ops: list[Op] = around.ops if around else _ops(schedule)
         self.sizes = around.sizes if around else size_names(schedule)
-        self.names = around.names if around else self._fresh_names()
+        self.names = self._fresh_names()
         self.written = around.written if around else Written(numpy_dtype_source if target == "numpy" else jax_dtype_source, {})
         self.name: dict[Tensor, str] = {}
         self.big: dict[Constant, str] = around.big if around else {}
+        self.counters: dict[str, int] = around.counters if around else {}
+        self._values = 0
         for leaf in (*schedule.inputs, *schedule.variables):
             self.name[leaf] = self.names.fresh(leaf.label, "x" if leaf in schedule.inputs else "w")
-        self.counters: dict[str, int] = around.counters if around else {"c": 0, "v": 0, "buffer": 0, "body": 0, "rows": 0}
 
     def _fresh_names(self) -> Names:
         functions = [op.name for op in self.ops if op.helper or op.jax_helper]
         clash = sorted({*functions} & {*self.sizes})
         if clash:
             raise ShapeError(f"a size is called {clash[0]!r}, like a function of the emitted source", fits="another name")
-        return Names([*self.sizes, *functions])
+        return Names([*self.sizes, *functions, "low", "high"])
 
     def dtype(self, name: str) -> str:
         return self.written.dtype(name)
 
-    def numbered(self, letter: str) -> str:
-        self.counters[letter] += 1
-        return self.names.fresh(None, f"{letter}{self.counters[letter] - 1}")
+    def owned(self, letter: str) -> str:
+        """A name for something that ``make`` owns and every function in it may read."""
+        while True:
+            number = self.counters[letter] = self.counters.get(letter, -1) + 1
+            if f"{letter}{number}" not in self.sizes:
+                return f"{letter}{number}"
+
+    def local(self, label: str | None = None) -> str:
+        """A name for a value of this function."""
+        self._values += 1
+        return self.names.fresh(label, f"v{self._values - 1}")
 
     def expression(self, node: Tensor) -> str:
         template = template_of(node, self.target)
@@ -86,7 +95,7 @@ class _Writer:
 
     def constants(self) -> Iterable[str]:
         for c in self.schedule.constants:
-            self.name[c] = self.big.get(c) or self.numbered("c")
+            self.name[c] = self.big.get(c) or self.owned("c")
             if c.shape:
                 self.big[c] = self.name[c]
             else:
@@ -145,7 +154,7 @@ def _numpy_function(w: _Writer, plan: Plan, name: str) -> tuple[list[str], list[
     head = [line for body in w.bodies() for line in _numpy_body(w, body)]
     head += w.constants()
     head += [_comment(f"{_hoisted_name(w, node)} = {w.expression(node)}", node) for node in w.schedule.hoisted]
-    buffers = [w.numbered("buffer") for _ in plan.buffers]
+    buffers = [w.owned("buffer") for _ in plan.buffers]
     for buffer, type in zip(buffers, plan.buffers, strict=True):
         head.append(f"{buffer} = np.empty({_shape(type.shape)}, {w.dtype(type.dtype)})")
     lines: list[str] = []
@@ -181,8 +190,7 @@ def _numpy_rows(w: _Writer, plan: Plan, buffers: list[str], loop: Rows) -> tuple
         elif node in plan.place:
             into[leaf] = buffers[plan.place[node]]
         else:
-            into[leaf] = w.names.fresh(node.label, f"v{w.counters['v']}")
-            w.counters["v"] += 1
+            into[leaf] = w.local(node.label)
             lines.append(_comment(f"{into[leaf]} = np.empty({_shape(node.shape)}, {w.dtype(node.dtype)})", node))
         w.name[node] = into[leaf]
     for node in loop.kept:
@@ -191,8 +199,7 @@ def _numpy_rows(w: _Writer, plan: Plan, buffers: list[str], loop: Rows) -> tuple
     given = [*loop.inner.inputs, *into]
     block = replace(loop.inner, inputs=tuple(given), outputs=values[len(loop.kept) :], updates=targets)
     function, head = _block_function(w, loop, block, [*loop.inner.inputs[: len(loop.sliced)], *into])
-    totals = [w.names.fresh(node.label, f"v{w.counters['v'] + i}") for i, node in enumerate(loop.sums)]
-    w.counters["v"] += len(totals)
+    totals = [w.local(node.label) for node in loop.sums]
     w.name.update(zip(loop.sums, totals, strict=True))
     arrays = ", ".join([*(w.name[x] for x in (*loop.sliced, *loop.whole)), *into.values()])
     products = ", products=True" if loop.product_flops != 0 else ""
@@ -203,13 +210,13 @@ def _numpy_rows(w: _Writer, plan: Plan, buffers: list[str], loop: Rows) -> tuple
 
 
 def _block_function(w: _Writer, loop: Rows, block: Schedule, by_rows: Sequence[Tensor]) -> tuple[str, list[str]]:
-    name = w.numbered("rows")
+    name = w.owned("rows")
     inner = _Writer(block, "numpy", w)
     for c in block.constants:
         inner.name[c] = w.name[c]
     plan = assign(block)
-    buffers = [w.numbered("buffer") for _ in plan.buffers]
-    totals = [w.names.fresh(None, f"total{i}") for i in range(len(loop.sums))]
+    buffers = [inner.names.fresh(None, f"t{i}") for i in range(len(plan.buffers))]
+    totals = [inner.names.fresh(None, f"total{i}") for i in range(len(loop.sums))]
     parameters = ["low", "high", *buffers, *totals, *(inner.name[x] for x in block.inputs)]
     lines = [f"{inner.name[x]} = {inner.name[x]}[low:high]" for x in by_rows]
     lines += [_numpy_line(inner, plan, buffers, node) for node in block.steps]
@@ -241,7 +248,7 @@ def _row_bytes(node: Tensor) -> sizes.Dim:
 def _numpy_body(w: _Writer, body: Subgraph) -> list[str]:
     ordered = schedule_body(body)
     inner = _Writer(ordered, "numpy", w)
-    name = w.numbered("body")
+    name = w.owned("body")
     head, function = _numpy_function(inner, assign(ordered), name)
     w.written.functions[body] = name
     return [*head, "", *function, ""]
@@ -262,7 +269,7 @@ def _header(w: _Writer) -> str:
 
 
 def _hoisted_name(w: _Writer, node: Tensor) -> str:
-    w.name[node] = w.numbered("c")
+    w.name[node] = w.owned("c")
     return w.name[node]
 
 
@@ -278,8 +285,7 @@ def _numpy_line(w: _Writer, plan: Plan, buffers: list[str], node: Tensor) -> str
         text = w.expression(node)
         if not op.view and (node.dtype == "bfloat16" or (node.dtype == "float16" and op.imports)):
             text = f"np.asarray({text}, {w.dtype(node.dtype)})"  # float32 is what comes where there is no loop for the dtype, as for matmul
-        w.name[node] = w.names.fresh(node.label, f"v{w.counters['v']}")
-        w.counters["v"] += 1
+        w.name[node] = w.local(node.label)
         return _comment(f"{w.name[node]} = {text}", node, op.name)
     assert op.out is not None
     line = call(node, op.out, [w.name[x] for x in node.inputs], w.written, out=into)
@@ -298,7 +304,7 @@ def _numpy_end(w: _Writer, plan: Plan) -> list[str]:
             taken.add(node)
             results.append(w.name[node])
             continue
-        copy = w.numbered("v")
+        copy = w.local()
         lines.append(_comment(f"{copy} = np.array({w.name[node]})", node, "an output shares no memory"))
         results.append(copy)
     stores = [(variable, value) for variable, value in w.schedule.updates.items() if value not in plan.direct]
@@ -306,7 +312,7 @@ def _numpy_end(w: _Writer, plan: Plan) -> list[str]:
     for variable, value in stores:
         name = w.name[value]
         if plan.root[value].kind == "variable":
-            name = w.numbered("v")
+            name = w.local()
             lines.append(_comment(f"{name} = np.array({w.name[value]})", value, "read before it is written"))
         copies.append((variable, name))
     lines += [_comment(f"np.copyto({w.name[variable]}, {name})", variable) for variable, name in copies]
@@ -331,8 +337,7 @@ def _jax_lines(w: _Writer) -> tuple[list[str], list[str]]:
     lines: list[str] = []
     for node in (*w.schedule.hoisted, *w.schedule.steps):
         text = w.expression(node)
-        w.name[node] = w.names.fresh(node.label, f"v{w.counters['v']}")
-        w.counters["v"] += 1
+        w.name[node] = w.local(node.label)
         assert node.op is not None
         lines.append(_comment(f"{w.name[node]} = {text}", node, node.op.name))
     return head, lines
@@ -343,7 +348,7 @@ def _jax_body(w: _Writer, body: Subgraph) -> list[str]:
         raise BackendError("kinks='raise' inside a loop, a branch or a checkpoint has no JAX form", fits="kinks='nan', or backend='numpy'")
     ordered = schedule_body(body)
     inner = _Writer(ordered, "jax", w)
-    name = w.numbered("body")
+    name = w.owned("body")
     head, lines = _jax_lines(inner)
     w.written.functions[body] = name
     owned = [inner.name[node] for node in ordered.constants]
