@@ -96,9 +96,12 @@ def _added(parts: Sequence[np.ndarray[Any, Any]]) -> Any:
 def threads() -> int:
     """How many threads work on one call: the cores that this process may use, or ``GRAPHC_THREADS``."""
     given = os.environ.get("GRAPHC_THREADS", "")
-    return (
-        max(1, int(given)) if given.isdigit() else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    return max(1, int(given)) if given.isdigit() else _cores()
+
+
+@functools.cache
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Pool:
@@ -125,7 +128,8 @@ class _Helper:
         while True:
             self.go.acquire()
             try:
-                self.work(self.number)
+                with np.errstate(all="ignore"):  # as where the caller works: each thread has settings of its own
+                    self.work(self.number)
             except BaseException as error:  # the caller raises it
                 self.error = error
             self.work = lambda worker: None

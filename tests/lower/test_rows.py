@@ -127,3 +127,12 @@ def test_two_threads_may_call_at_once() -> None:
     for worker in workers:
         worker.join()
     assert not wrong
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.filterwarnings("error")
+def test_helpers_are_as_silent_as_the_caller() -> None:
+    x = gc.input("x", (40, 3), "float64")
+    run = gc.compile([x], gc.sum(gc.log(x) / x))
+    with np.errstate(all="warn"):
+        assert np.isnan(run(np.zeros((40, 3)) * -1.0)) or np.isinf(run(np.zeros((40, 3))))
