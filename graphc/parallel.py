@@ -51,38 +51,47 @@ def cut(rows: int, row_bytes: int, widest: int, product_flops: int) -> Cut:
     return Cut(shards, max(1, block))
 
 
-class Scratch(NamedTuple):
-    """What one thread writes into while it works on a shard; totals are what the shard adds up to."""
-
-    buffers: tuple[np.ndarray[Any, Any], ...]
-    totals: tuple[np.ndarray[Any, Any], ...]
+Memory = Sequence[tuple[tuple[int, ...], Any]]
+"""Shapes and dtypes of arrays."""
 
 
-def scratch(cut: Cut, buffers: Sequence[tuple[tuple[int, ...], Any]], totals: Sequence[tuple[tuple[int, ...], Any]]) -> list[Scratch]:
-    """Buffers of a block for each thread that may work, and totals for each shard."""
-    workers = min(len(cut.shards), threads())
-    own = [tuple([np.empty((cut.block, *shape), dtype) for shape, dtype in buffers]) for _ in range(workers)]
-    return [Scratch(own[i % workers], tuple([np.zeros(shape, dtype) for shape, dtype in totals])) for i in range(len(cut.shards))]
+def by_rows(
+    body: Callable[..., None], rows: int, row_bytes: int, widest: int, product_flops: int, buffers: Memory = (), totals: Memory = ()
+) -> Callable[..., tuple[Any, ...]]:
+    """The function that calls ``body(low, high, *buffers, *totals, *arrays)`` for every block of rows and returns the totals, added up.
 
+    ``buffers`` are given without their first axis, the rows of a block. How the rows are cut is :func:`cut`'s.
+    """
+    plan = cut(rows, row_bytes, widest, product_flops)
+    count = len(plan.shards)
+    own = [tuple([np.empty((min(plan.block, rows), *shape), dtype) for shape, dtype in buffers]) for _ in range(min(count, threads()))]
+    sums = [tuple([np.zeros(shape, dtype) for shape, dtype in totals]) for _ in range(count)]
+    if count == 1 and plan.block >= rows:
 
-def by_rows(body: Callable[..., None], cut: Cut, scratches: Sequence[Scratch], *arrays: Any, products: bool = False) -> tuple[Any, ...]:
-    """Call ``body(low, high, *buffers, *totals, *arrays)`` for every block of rows; the totals of all shards, added up in order."""
-    buffers = [own.buffers for own in scratches]
+        def whole(*arrays: Any) -> tuple[Any, ...]:
+            for total in sums[0]:
+                total[...] = 0
+            body(0, rows, *own[0], *sums[0], *arrays)
+            return tuple([_added((total,)) for total in sums[0]])
 
-    def shard(number: int, worker: int) -> None:
-        low, high = cut.shards[number]
-        totals = scratches[number].totals
-        for total in totals:
-            total[...] = 0
-        for start in range(low, high, cut.block):
-            stop = min(start + cut.block, high)
-            own = buffers[worker]
-            if stop - start < cut.block:
-                own = tuple([buffer[: stop - start] for buffer in own])
-            body(start, stop, *own, *totals, *arrays)
+        return whole
 
-    _run(shard, len(cut.shards), products)
-    return tuple([_added(parts) for parts in zip(*[own.totals for own in scratches], strict=True)])
+    def run(*arrays: Any) -> tuple[Any, ...]:
+        def shard(number: int, worker: int) -> None:
+            low, high = plan.shards[number]
+            for total in sums[number]:
+                total[...] = 0
+            for start in range(low, high, plan.block):
+                stop = min(start + plan.block, high)
+                scratch = own[worker]
+                if stop - start < plan.block:
+                    scratch = [buffer[: stop - start] for buffer in scratch]
+                body(start, stop, *scratch, *sums[number], *arrays)
+
+        _run(shard, count, len(own), bool(product_flops))
+        return tuple([_added(parts) for parts in zip(*sums, strict=True)])
+
+    return run
 
 
 def _added(parts: Sequence[np.ndarray[Any, Any]]) -> Any:
@@ -158,8 +167,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-def _run(shard: Callable[[int, int], None], count: int, products: bool) -> None:
-    workers = min(count, threads())
+def _run(shard: Callable[[int, int], None], count: int, workers: int, products: bool) -> None:
     pool = _shared_pool() if workers > 1 else None
     if pool is None or not pool.busy.acquire(blocking=False):
         for number in range(count):

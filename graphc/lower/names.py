@@ -21,10 +21,8 @@ _TAKEN = {
     "special",
     "linalg",
     "by_rows",
-    "cut",
-    "scratch",
 }
-_OWNED = re.compile(r"(c|buffer|body|rows|cut_rows|scratch_rows)\d+")
+_OWNED = re.compile(r"(c|buffer|body|rows)\d+")
 """What ``make`` calls its own, which every function in it may read: no function may call something of its own so."""
 
 

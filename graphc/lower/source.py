@@ -202,8 +202,7 @@ def _numpy_rows(w: _Writer, plan: Plan, buffers: list[str], loop: Rows) -> tuple
     totals = [w.local(node.label) for node in loop.sums]
     w.name.update(zip(loop.sums, totals, strict=True))
     arrays = ", ".join([*(w.name[x] for x in (*loop.sliced, *loop.whole)), *into.values()])
-    products = ", products=True" if loop.product_flops != 0 else ""
-    text = f"by_rows({function}, cut_{function}, scratch_{function}, {arrays}{products})"
+    text = f"{function}({arrays})"
     result = f"{', '.join(totals)}{',' if len(totals) == 1 else ''} = " if totals else ""
     first = (*loop.kept, *loop.sums)[0]
     return head, [*lines, _comment(f"{result}{text}", first, f"{len(loop.nodes)} ops by rows")]
@@ -236,8 +235,7 @@ def _block_function(w: _Writer, loop: Rows, block: Schedule, by_rows: Sequence[T
         f"def {name}({', '.join(parameters)}):",
         *(f"    {line}" for line in lines),
         "",
-        f"cut_{name} = cut({loop.size}, {touched}, {width}, {loop.product_flops})",
-        f"scratch_{name} = scratch(cut_{name}, [{', '.join(scratches)}], [{', '.join(sums)}])",
+        f"{name} = by_rows({name}, {loop.size}, {touched}, {width}, {loop.product_flops}, [{', '.join(scratches)}], [{', '.join(sums)}])",
     ]
 
 
@@ -263,7 +261,7 @@ def _header(w: _Writer) -> str:
     if w.target == "numpy":
         nodes = every_node([*w.schedule.outputs, *w.schedule.updates.values()])
         bfloat16 = "from ml_dtypes import bfloat16\n" if any(node.dtype == "bfloat16" for node in nodes) else ""
-        loops = "\nfrom graphc.parallel import by_rows, cut, scratch\n" if any(isinstance(step, Rows) for step in w.schedule.steps) else ""
+        loops = "\nfrom graphc.parallel import by_rows\n" if any(isinstance(step, Rows) for step in w.schedule.steps) else ""
         return f"import numpy as np\n{bfloat16}{imports(w.ops)}{loops}\n\n{helpers(w.ops)}"
     return "import jax\nimport jax.numpy as jnp\n\n\n" + helpers(w.ops, "jax")
 

@@ -101,12 +101,11 @@ def test_an_error_in_a_helper_reaches_the_caller_and_the_next_call_works() -> No
         if low == 3:
             raise ZeroDivisionError
 
-    cut = parallel.Cut(tuple((i, i + 1) for i in range(6)), 1)
-    scratches = parallel.scratch(cut, [], [])
+    run = parallel.by_rows(body, 6, 1, 1, 0)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
-            parallel.by_rows(body, cut, scratches)
-    assert parallel.by_rows(lambda low, high, *rest: None, cut, scratches) == ()
+            run()
+    assert parallel.by_rows(lambda low, high: None, 6, 1, 1, 0)() == ()
 
 
 @pytest.mark.usefixtures("eager")
