@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import importlib
 import json
 import sys
@@ -27,10 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = Settings(asked.seconds, asked.threads, asked.tiny, asked.patience)
     fix_threads(settings.threads)
     chosen, processed = select(asked.only)
-    if asked.ablate:
-        names = ["graphc", *[f"graphc{WITHOUT}{switch}" for switch in switches()]]
-    else:
-        names = [*OWN, *asked.peers]
+    names = ["graphc", *[f"graphc{WITHOUT}{switch}" for switch in switches()]] if asked.ablate else [*OWN, *asked.peers]
 
     results = {}
     for workload in chosen.values():
@@ -39,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     extra: dict[str, Any] = {}
     if not asked.ablate:
         extra |= {"import": processes.imports(names, settings)} if "import" in processed else {}
-        extra |= {"process": processes.whole([name for name in names if name != "jax-scan"], settings)} if "process" in processed else {}
+        extra |= {"process": processes.whole(names, settings)} if "process" in processed else {}
 
     text = (ablation if asked.ablate else report)(results, chosen, names, extra, settings)
     print(text)
@@ -48,15 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.json:
         with asked.json.open("a", encoding="utf-8") as file:
             file.write(json.dumps(tables.history(results, extra, names, settings)) + "\n")
-    return int(
-        any(found[name].reason and absent(name) is None for found in results.values() for name in names if name.startswith("graphc"))
-    )
+    own = [found[name] for found in results.values() for name in names if name.startswith("graphc") and absent(name) is None]
+    return int(any(one.reason for one in own))
 
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     add = parser.add_argument
-    add("--only", type=_names, metavar="W1,W3", help="workloads by name or family, and import, process, contention (all)")
+    add("--only", type=_names, metavar="W1,W3", help="workloads, and import, process, contention; W1* takes its variants too (all)")
     add("--peers", type=_peers, default=list(PEERS), metavar="NAMES", help=f"of {','.join(PEERS)} (all); absent ones are skipped")
     add("--seconds", type=float, default=5.0, metavar="S", help="of samples for each contestant on each workload (%(default)s)")
     add("--threads", type=int, default=2, metavar="N", help="processors and threads for everyone (%(default)s)")
@@ -70,10 +67,10 @@ def parser() -> argparse.ArgumentParser:
 
 def _names(text: str) -> list[str]:
     names = [name for name in text.split(",") if name]
-    known = {*workloads(), *(name.partition("-")[0] for name in workloads()), *PROCESS, BUSY}
+    known = [*workloads(), *PROCESS, BUSY]
     for name in names:
-        if name not in known:
-            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(sorted(known))}")
+        if not fnmatch.filter(known, name):
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
     return names
 
 
@@ -86,12 +83,11 @@ def _peers(text: str) -> list[str]:
 
 
 def select(only: Sequence[str] | None) -> tuple[dict[str, Workload], set[str]]:
-    """The workloads (``"W1"`` is W1-epoch too, ``"contention"`` needs W1) and what else is measured."""
-    every = workloads()
-    if only is None:
-        return every, {*PROCESS, BUSY}
-    families = {"W1" if name == BUSY else name for name in only}
-    return {name: one for name, one in every.items() if families & {name, name.partition("-")[0]}}, {*PROCESS, BUSY} & set(only)
+    """The workloads and what else is measured, by names and patterns; ``contention`` is of W1 and brings it."""
+    patterns = ["*"] if only is None else only
+    others = {name for pattern in patterns for name in fnmatch.filter((*PROCESS, BUSY), pattern)}
+    wanted = [*patterns, "W1"] if BUSY in others else patterns
+    return {name: one for name, one in workloads().items() if any(fnmatch.fnmatch(name, pattern) for pattern in wanted)}, others
 
 
 def switches() -> tuple[str, ...]:

@@ -10,15 +10,18 @@ import numpy as np
 from benchmarks.contestants import Contestant, Job
 from benchmarks.workload import Array, Task
 
+Evidence = tuple[list[Array], list[Array]]
+"""What the first calls return, one after another, and how far the parameters have moved then."""
 
-def evidence(contestant: Contestant, job: Job, task: Task) -> list[Array]:
-    """Results of the first calls, one after another, and how far the parameters have moved, in float64."""
+
+def evidence(contestant: Contestant, job: Job, task: Task) -> Evidence:
+    """Of a job that has done no step yet, in float64."""
     results = [_flat(contestant, job.call()) for _ in range(task.checked_calls)]
     moved = [
         np.float64(contestant.numpy(now)).ravel() - np.float64(before).ravel()
         for now, before in zip(job.state(), task.parameters.values(), strict=False)
     ]
-    return [*map(np.stack, zip(*results, strict=True)), *moved]
+    return list(map(np.stack, zip(*results, strict=True))), moved
 
 
 def _flat(contestant: Contestant, result: Any) -> list[Array]:
@@ -31,12 +34,15 @@ def _flat(contestant: Contestant, result: Any) -> list[Array]:
 
 
 def disagreement(found: Sequence[Array], expected: Sequence[Array]) -> float:
-    """The largest difference over the largest element, of the worst result; NaN and another form are infinite."""
+    """The norm of the difference over the norm, of the worst array; NaN and another form are infinite.
+
+    A norm, not an element: where a relu's input is 0 but for rounding, single gradients go either way.
+    """
     if len(found) != len(expected) or any(a.shape != b.shape for a, b in zip(found, expected, strict=True)):
         return np.inf
     worst = 0.0
     for a, b in zip(found, expected, strict=True):
         if a.size:
-            difference = float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-30))
+            difference = float(np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-30))
             worst = max(worst, difference if np.isfinite(difference) else np.inf)
     return worst

@@ -523,7 +523,7 @@ class Pytensor(Contestant):
         p = {name: self.xp.tensor(name, shape=value.shape, dtype="float32") for name, value in task.parameters.items()}
         loss = model(p)
         step = self.pytensor.function(list(p.values()), [loss, *self.xp.grad(loss, list(p.values()))])
-        return Job(lambda: step(*task.parameters.values()))
+        return Job(lambda: tuple(step(*task.parameters.values())))
 
     def predict(self, model, task):
         inputs = self.inputs(task.batches[0])

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.contestants import absent, contestant
+from benchmarks.contestants import absent, contestant, words
 from benchmarks.worker import Settings
+from benchmarks.workload import workloads
 
 ROOT = Path(__file__).parent.parent
 ROUNDS = 7
@@ -21,7 +22,9 @@ WHOLE = "W6"
 
 def imports(names: Sequence[str], settings: Settings) -> dict[str, float]:
     """Seconds for the import of each module in a fresh process."""
-    return _rounds(names, settings, lambda name: float(_python("-c", IMPORT.format(contestant(name).module))))
+    own = {name: contestant(name).module for name in names}
+    first = [name for name in names if name == next(one for one in names if own[one] == own[name])]  # of those that share a module
+    return _rounds(first, settings, lambda name: float(_python("-c", IMPORT.format(own[name]))))
 
 
 def whole(names: Sequence[str], settings: Settings) -> dict[str, float]:
@@ -32,7 +35,9 @@ def whole(names: Sequence[str], settings: Settings) -> dict[str, float]:
         _python("-m", "benchmarks.once", WHOLE, name, str(settings.threads), "tiny" if settings.tiny else "full")
         return time.perf_counter() - began
 
-    return _rounds(names, settings, run)
+    workload = workloads()[WHOLE]
+    able = [name for name in names if words(name) in workload.model and contestant(name).takes(workload.task(settings.tiny))]
+    return _rounds(able, settings, run)
 
 
 def _rounds(names: Sequence[str], settings: Settings, run: Callable[[str], float]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,7 +40,7 @@ def number(value: float | None) -> str:
     """Three digits at most."""
     if value is None:
         return ""
-    return f"{value:.0f}" if value >= 99.5 else f"{value:.1f}" if value >= 9.95 else f"{value:.2f}" if value >= 0.0995 else f"{value:.3f}"
+    return f"{value:.0f}" if value >= 99.5 else f"{value:.1f}" if value >= 9.95 else f"{value:.2f}" if value >= 0.0995 else f"{value:.2g}"
 
 
 def ratio(value: float | None, base: float | None) -> str:
@@ -50,13 +50,10 @@ def ratio(value: float | None, base: float | None) -> str:
 def by_contestant(results: Results, workloads: Mapping[str, Workload], names: Sequence[str], cell: Callable[..., str]) -> str:
     """A row for each workload, a column for each contestant that has any number."""
     shown = [name for name in names if any(name in found and found[name].median is not None for found in results.values())]
-    return table(
-        ["", *shown],
-        [
-            [f"{key}: {workloads[key].title}", *[cell(found.get(name, Measurement()), found) for name in shown]]
-            for key, found in results.items()
-        ],
-    )
+    rows = []
+    for key, found in results.items():
+        rows.append([f"{key}: {workloads[key].title}", *[cell(found.get(name, Measurement()), found) for name in shown]])
+    return table(["", *shown], rows)
 
 
 def base_of(found: Mapping[str, Measurement]) -> str:
@@ -82,11 +79,9 @@ def standing(results: Results, workloads: Mapping[str, Workload]) -> str:
         best = min(peers, key=peers.__getitem__) if peers else ""
         gemms, copies = found["gemms"].median, found["copies"].median
         floor = (gemms or 0) + (copies or 0)
-        milliseconds = [None if x is None else 1e3 * x for x in (own, peers.get(best), gemms, copies)]
-        title = workloads[key].title
-        rows.append(
-            [f"{key}: {title}", *map(number, milliseconds), best, ratio(own, peers.get(best)), ratio(own, gemms), ratio(own, floor)]
-        )
+        milliseconds = [number(None if x is None else 1e3 * x) for x in (own, peers.get(best), gemms, copies)]
+        ratios = [ratio(own, peers.get(best)), ratio(own, gemms), ratio(own, floor)]
+        rows.append([f"{key}: {workloads[key].title}", *milliseconds, best, *ratios])
     head = ["", "graphc ms", "best peer ms", "GEMMs ms", "copies ms", "best peer", "/ best peer", "/ GEMMs", "/ floor"]
     return table(head, rows)
 
@@ -143,7 +138,7 @@ def history(results: Results, extra: Mapping[str, Any], names: Sequence[str], se
         key: {name: {field: value for field, value in asdict(one).items() if value not in (None, 0)} for name, one in found.items()}
         for key, found in results.items()
     }
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     return {"when": now, "machine": machine(names, settings), "workloads": measured, **extra}
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.agreement import disagreement
+from benchmarks.agreement import Evidence, disagreement
 from benchmarks.contestants import absent
 from benchmarks.floor import FLOORS
 from benchmarks.worker import NoResultError, Settings, Worker
@@ -36,7 +36,9 @@ class Measurement:
 def measure(
     workload: Workload, names: Sequence[str], settings: Settings, *, busy: bool = False, say: Callable[[str], None] = print
 ) -> dict[str, Measurement]:
-    """Every contestant on one workload: started, compared with the reference, then timed in turns; with a foreign process too if ``busy``."""
+    """Every contestant on one workload: started, compared with the reference, then timed in turns; if ``busy``, once more beside a
+    foreign process.
+    """
     found = {name: Measurement() for name in (*names, *FLOORS)}
     with contextlib.ExitStack() as stack:
         workers: dict[str, Worker] = {}
@@ -49,9 +51,7 @@ def measure(
                 stack.callback(workers[name].close)
                 found[name].first = workers[name].first
                 if name not in FLOORS:
-                    found[name].difference = disagreement(workers[name].ask("evidence"), expected)
-                    if found[name].difference > workload.rtol:
-                        raise NoResultError(f"another result: {found[name].difference:.1e} away")
+                    found[name].difference = _compared(workload, workers[name].ask("evidence"), expected)
             except NoResultError as error:
                 found[name].reason = str(error)
                 workers.pop(name, None)
@@ -75,7 +75,15 @@ def _started(workload: Workload, name: str, settings: Settings) -> Worker:
     return Worker(workload.name, name, settings)
 
 
-def _expected(workload: Workload, settings: Settings) -> list:
+def _compared(workload: Workload, found: Evidence, expected: Evidence) -> float:
+    """How far the results are from the reference's. Raises if that, or what the parameters have done, is too far."""
+    results, moves = map(disagreement, found, expected)
+    if results > workload.rtol or moves > workload.drift:
+        raise NoResultError(f"results {results:.1e} and steps {moves:.1e} away from the reference")
+    return results
+
+
+def _expected(workload: Workload, settings: Settings) -> Evidence:
     worker = Worker(workload.name, "reference", settings)
     try:
         return worker.ask("evidence")

@@ -87,6 +87,8 @@ def _serve(connection: Connection, workload: str, who: str, settings: Settings) 
         _answer(connection, workload, who, settings)
     except EOFError:
         return  # the parent is gone
+    except NoResultError as error:
+        connection.send(error)
     except Exception as error:
         first_line = f"{type(error).__name__}: {error}".splitlines()[0]
         connection.send(NoResultError(first_line[:160]))

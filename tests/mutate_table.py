@@ -319,6 +319,12 @@ def _(op: Op) -> Iterator[Change]:
     yield "shifted", {"kinks": lambda *values, **attributes: kinks(values[0] + 0.125, *values[1:], **attributes)}
 
 
+@of("choice")
+def _(op: Op) -> Iterator[Change]:
+    if op.choice is not None:
+        yield "dropped", {"choice": None}
+
+
 @of("kink_note")
 def _(op: Op) -> Iterator[Change]:
     if op.kink_note:

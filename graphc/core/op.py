@@ -82,6 +82,8 @@ class Op:
     helper     a NumPy function that the emitted source needs beside it, as source; ``jax_helper`` one for JAX
     domain     the interval, an operand, in which it is defined and smooth enough to be tested
     kinks      a condition on the operands under which the derivative is a choice, and ``kink_note`` says which
+    choice     the same of an op with a VJP: ``choice(y, *operands, **attributes)`` gives for each operand where its share is a choice,
+               in a bool tensor that broadcasts to it, or None
     laws       algebraic facts: ``commutative``, ``associative``, ``involution``, ``idempotent``, ``("unit", 1)``...
     flops      floating-point operations: a number an element of the result, or a function of the node
     text, tex  how formulas write it; ``binds`` is the precedence, 0 for what needs no parentheses
@@ -115,6 +117,7 @@ class Op:
     jax_helper: str = ""
     domain: tuple[tuple[float, float], ...] = ()
     kinks: Callable[..., Any] | None = None
+    choice: Callable[..., tuple[Any, ...]] | None = None
     kink_note: str = ""
     laws: tuple[Any, ...] = ()
     flops: int | Callable[[Tensor], Dim] = 1
@@ -386,6 +389,8 @@ def register(name: str, rule: Callable[..., Any], **fields: Any) -> Op:
     attributes = tuple([p for p in _parameters(rule) if p not in operands])
     variadic = bool(rule.__code__.co_flags & inspect.CO_VARARGS)
     record = Op(name, rule, operands, variadic, attributes, dict(rule.__kwdefaults__ or {}), **fields)
+    if record.choice is not None:
+        record._check_parameters(record.choice, ("y",))  # pyright: ignore[reportPrivateUsage]
     record.text = record.text or f"{name}({', '.join('$' + x for x in operands)})"
     record.tex = record.tex or _tex_call(name, operands)
     record.group = record.group or rule.__module__.rpartition(".")[2]

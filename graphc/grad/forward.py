@@ -14,6 +14,7 @@ from typing import Any
 from graphc import ops
 from graphc.core import Bundle, Op, Tensor, derived_from, dtypes, input, parts, toposort
 from graphc.core.graph import ancestors_through
+from graphc.grad.kinks import choices, guarded
 from graphc.grad.reverse import Kinks, carries, local_derivative, pullback
 
 
@@ -33,6 +34,8 @@ def _tangent(node: Tensor, op: Op, t: list[Any], kinks: Kinks) -> Any:
     if op is ops.part:
         return t[0][node.attributes["index"]]
     y: Any = parts(node) if isinstance(node.type, Bundle) else node
+    chosen = choices(node, op, y, node.inputs, kinks)
+    t = [tangent if tangent is None or at is None else guarded(tangent, node, at, kinks) for tangent, at in zip(t, chosen, strict=True)]
     if op.forward is not None:
         return op.forward(tuple(t), y, *node.inputs, **op.keywords(node))
     reached = [i for i, x in enumerate(t) if x is not None and carries(node, i)]

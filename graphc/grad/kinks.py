@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 from graphc import ops
-from graphc.core import OPS, Tensor, TensorType, op
+from graphc.core import OPS, Op, Tensor, TensorType, op
 from graphc.core.errors import GradientError
 
 
+def choices(node: Tensor, op: Op, y: Any, operands: Sequence[Tensor], kinks: str) -> Sequence[Tensor | None]:
+    """For each operand of an op with a VJP where its share is a choice, if that has to be told; None where it is none."""
+    if op.choice is None or kinks == "zero":
+        return [None] * len(operands)
+    found = op.choice(y, *operands, **op.keywords(node))
+    return [at if at is None or at.shape == x.shape else ops.broadcast_to(at, shape=x.shape) for at, x in zip(found, operands, strict=True)]
+
+
 def guarded(partial: Tensor, node: Tensor, at_kink: Tensor, kinks: str) -> Tensor:
-    """The partial derivative, but NaN at the kink (``"nan"``), or with an error of the call that meets it (``"raise"``)."""
+    """The partial derivative, share or tangent: NaN at the kink (``"nan"``), or with an error of the call that meets it (``"raise"``)."""
     if kinks == "nan":
         return ops.where(at_kink, math.nan, partial)
     if kinks == "raise":

@@ -57,24 +57,31 @@ class Masks:
         self._arriving[x] = None if known is None or mask is None else mask if known is mask else ops.logical_or(known, mask)
 
     def shares(self, node: Tensor, g: Any, y: Any) -> Sequence[Any]:
-        """What the node's VJP gives for each operand.
-
-        It multiplies the cotangent, 0 off the mask, by operands which may hold an inf or a NaN there. Those of their elements that
-        reach no result under the mask are a safe value instead, and bodies mask what they return, or leave it out where nobody reads it.
-        """
+        """What the node's VJP gives for each operand, at safe ones; bodies mask what they return, or leave it out where nobody reads it."""
         op = node.op
         assert op is not None
         assert op.reverse is not None
         if op.name in _BODIES:
             return _of_masked_bodies(node, g, y, self._of_parts.get(node, {}))
+        y, operands = self.safe(node, y)
+        return op.reverse(g, y, *operands, **op.keywords(node))
+
+    def safe(self, node: Tensor, y: Any) -> tuple[Any, Sequence[Tensor]]:
+        """The node's result and operands, as its rules may read them.
+
+        A VJP multiplies the cotangent, 0 off the mask, by operands which may hold an inf or a NaN there. Those of their elements that
+        reach no result under the mask are a safe value instead.
+        """
+        op = node.op
+        assert op is not None
         if self.of(node) is None or not (_has_structure(node) or op.group == "linalg"):
-            return op.reverse(g, y, *node.inputs, **op.keywords(node))
+            return y, node.inputs
         met = [self._through(node, i) if dtypes.is_inexact(x.dtype) else None for i, x in enumerate(node.inputs)]
         operands = [
             x if mask is None else ops.where(mask, x, _safe(node, i)) for i, (x, mask) in enumerate(zip(node.inputs, met, strict=True))
         ]
         again = op.apply(tuple(operands), node.attrs)
-        return op.reverse(g, parts(again) if isinstance(node.type, Bundle) else again, *operands, **op.keywords(node))
+        return parts(again) if isinstance(node.type, Bundle) else again, operands
 
     def needed(self, node: Tensor) -> bool:
         """Whether what the node's VJP gives has to be masked: not where elements only move."""

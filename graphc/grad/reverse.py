@@ -15,7 +15,7 @@ from graphc import ops
 from graphc.core import Bundle, Op, Tensor, TensorType, derived_from, dtypes, parts, toposort
 from graphc.core.expr import Constant
 from graphc.core.graph import ancestors_through
-from graphc.grad.kinks import guarded
+from graphc.grad.kinks import choices, guarded
 from graphc.grad.mask import Masks
 
 Kinks: TypeAlias = Literal["zero", "nan", "raise"]
@@ -97,6 +97,7 @@ class Sweep:
             return
         y = parts(node) if isinstance(node.type, Bundle) else node
         shares = self._masks.shares(node, g, y) if op.reverse else None
+        chosen = choices(node, op, *self._masks.safe(node, y), self.kinks) if op.choice else None
         for i in reached:
             if shares is not None and shares[i] is None:
                 continue
@@ -107,6 +108,9 @@ class Sweep:
             mask = self._masks.send(node, i)
             if mask is not None and self._masks.needed(node):
                 share = ops.where(mask, share, 0)
+            at = chosen[i] if chosen else None
+            if at is not None:
+                share = guarded(share, node, at if mask is None else ops.logical_and(mask, at), self.kinks)
             self._arriving.setdefault(node.inputs[i], []).append(share)
             self.flows.append(Flow(node, i, local, share, g))
 

@@ -176,15 +176,8 @@ def cumprod(x: Any, axis: int | None = None) -> Tensor:
 
 
 # ---------------------------------------------------------------- extrema
-_EXTREMUM: dict[str, Any] = {
-    "flops": _flops,
-    "cases": _CASES,
-    "kink_note": "the items that tie up to a place share its gradient evenly",
-}
-
-
-def _share(g: Tensor, y: Tensor, x: Tensor, axis: int) -> tuple[Tensor]:
-    """Places with one extremum follow each other; each hands its gradient to the items before it that tie, in equal shares.
+def _runs(y: Tensor, x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Places with one extremum follow each other: 1 where such a run goes on, and 1 at the items that hold its extremum, else 0.
 
     NaN ties with NaN. A place where the extremum is another than before holds it by definition, however XLA rounds (see ``ties``).
     """
@@ -192,8 +185,28 @@ def _share(g: Tensor, y: Tensor, x: Tensor, axis: int) -> tuple[Tensor]:
     before = shifted(y, axis, 0)
     goes_on = p.logical_and(shifted(full(y.shape, True, "bool"), axis, False), p.logical_or(p.equal(y, before), p.isnan(before)))
     tied = p.logical_or(p.logical_or(p.equal(x, y), p.isnan(x)), p.logical_not(goes_on))
-    factor, tie = p.cast(goes_on, dtype=counted), p.cast(tied, dtype=counted)
-    passed = recurrence_back(factor, p.cast(g, dtype=counted) / recurrence(factor, tie, axis=axis), axis)
+    return p.cast(goes_on, dtype=counted), p.cast(tied, dtype=counted)
+
+
+def _tied(y: Tensor, x: Tensor, axis: int) -> tuple[Tensor]:
+    """Which items hold the extremum of a place, then or later, together with others."""
+    goes_on, tie = _runs(y, x, axis)
+    contested = p.cast(recurrence(goes_on, tie, axis=axis) > 1, dtype=tie.dtype)
+    return (p.logical_and(tie > 0, recurrence_back(goes_on, contested, axis) > 0),)
+
+
+_EXTREMUM: dict[str, Any] = {
+    "flops": _flops,
+    "cases": _CASES,
+    "kink_note": "the items that tie up to a place share its gradient evenly",
+    "choice": _tied,
+}
+
+
+def _share(g: Tensor, y: Tensor, x: Tensor, axis: int) -> tuple[Tensor]:
+    """Each place of a run hands its gradient to the items before it that tie, in equal shares."""
+    goes_on, tie = _runs(y, x, axis)
+    passed = recurrence_back(goes_on, p.cast(g, dtype=tie.dtype) / recurrence(goes_on, tie, axis=axis), axis)
     return (p.cast(tie * passed, dtype=x.dtype),)
 
 
@@ -240,17 +253,13 @@ def cummin(x: Any, axis: int | None = None) -> Tensor:
 
 
 # ---------------------------------------------------------------- sums of exponentials
-def _exponential_flops(node: Tensor) -> Dim:
-    return node.size * 4
-
-
 @op(
     "xp.logaddexp.accumulate($x, $axis)",
     jax="jax.lax.cumlogsumexp($x, $axis)",
     name="logcumsumexp",
     promote=("x",),
     compute=dtypes.floating,
-    flops=_exponential_flops,
+    flops=10,
     ulps=8,
     cases=_CASES,
 )

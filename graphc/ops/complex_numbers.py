@@ -139,12 +139,21 @@ def _(mapped: tuple[bool, ...], a: Tensor, b: Tensor) -> Tensor:
     return complex(*aligned(mapped, (a, b)))
 
 
+def _squared(z: Tensor) -> Tensor:
+    """The square of the absolute value."""
+    return p.square(real(z)) + p.square(imag(z))
+
+
+def _at_zero(y: Tensor, z: Tensor) -> tuple[Tensor | None]:
+    return (p.equal(_squared(z), 0) if dtypes.is_complex(z.dtype) else None,)
+
+
 @op(
     "xp.angle($z)",
     tex=r"\arg($z)",
     text="arg($z)",
-    flops=8,
     kink_note="0 at 0",
+    choice=_at_zero,
     cases=(case((2,), (2,), through=_complex),),
 )
 def angle(z: TensorType) -> TensorType:
@@ -161,6 +170,6 @@ def _(mapped: tuple[bool, ...], z: Tensor) -> Tensor:
 def _(g: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor]:
     if not dtypes.is_complex(z.dtype):
         return (zeros_like(z),)
-    square = p.square(real(z)) + p.square(imag(z))
+    square = _squared(z)
     scale = p.where(p.equal(square, 0), 0, g / square)
     return (complex(-scale * imag(z), scale * real(z)),)

@@ -140,7 +140,7 @@ def _flops(node: Tensor) -> Dim:
 
     for i, term in enumerate(kept):
         if set(term) - _open(kept, out, {i}):
-            total = node.inputs[i].size + total
+            total = sizes.product(tuple([size[label] for label in sorted(set(term))])) + total
     visit(_tree(tuple(kept), out, _numbers(size)))
     return total
 

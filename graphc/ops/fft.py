@@ -53,10 +53,16 @@ def _normalisation(value: Any, types: tuple[TensorType, ...]) -> Norm:
 Normalisation = Annotated[str, _normalisation]
 
 
-def _flops(node: Tensor) -> Dim:
+def _flops(signal: Tensor, axes: Sequence[int]) -> Dim:
     """Five n log n (Cooley and Tukey, 1965), with the logarithm of a thousand where n is a name."""
-    last = node.inputs[0].size
-    return node.inputs[0].size * 5 * (max(1, last.bit_length()) if isinstance(last, int) else 10)
+    sides = [signal.shape[axis] for axis in axes]
+    return signal.size * 5 * sum([(n - 1).bit_length() if isinstance(n, int) else 10 for n in sides])
+
+
+def _real_flops(node: Tensor) -> Dim:
+    """Half of what a complex signal costs."""
+    signal = node.inputs[0] if dtypes.is_complex(node.dtype) else node
+    return sizes.sliced(_flops(signal, [node.attributes["axis"]]), None, None, 2)
 
 
 def _parts(z: Tensor) -> list[Tensor]:
@@ -77,7 +83,7 @@ def _emit(inverse: bool) -> str:
     linear=("z",),
     promote=("z",),
     compute=dtypes.complex_of,
-    flops=_flops,
+    flops=lambda node: _flops(node.inputs[0], node.attributes["axes"]),
     ulps=16,
     text="fft($z)",
     tex=r"\mathcal{F}($z)",
@@ -117,7 +123,7 @@ def _half(n: Dim) -> Dim:
     linear=("x",),
     promote=("x",),
     compute=dtypes.part,
-    flops=_flops,
+    flops=_real_flops,
     ulps=16,
     text="rfft($x)",
     tex=r"\mathcal{F}($x)",
@@ -153,7 +159,7 @@ def _(mapped: tuple[bool, ...], x: Tensor, axis: int, norm: Norm) -> Tensor:
     linear=("z",),
     promote=("z",),
     compute=dtypes.complex_of,
-    flops=_flops,
+    flops=_real_flops,
     ulps=16,
     text="irfft($z)",
     tex=r"\mathcal{F}^{-1}($z)",

@@ -269,6 +269,11 @@ def _scattered(x: TensorType, indices: TensorType, axis: int, length: Dim) -> Sh
     return (*x.shape[:axis], length, *x.shape[axis + indices.ndim :])
 
 
+def _added(node: Tensor) -> Dim:
+    """An addition for each element that comes."""
+    return node.inputs[0].size
+
+
 SPOTS = '''
 def spots(shape, indices, axis):
     """Where the items at these indices of an axis lie in row-major order. Functions of one axis alone are fast in ufunc.at."""
@@ -299,6 +304,7 @@ def add_at(x, indices, axis, length):
 ''',
     linear=("x",),
     **_INDICES,
+    flops=_added,
     cases=(
         case((2, 3), (2,), integers={"indices": 4}, axis=0, length=4),
         case((2, 2, 2), (2, 2), integers={"indices": 3}, axis=1, length=3),
@@ -404,6 +410,7 @@ def add_along_axis(x, indices, axis, length):
 ''',
     linear=("x",),
     **_INDICES,
+    flops=_added,
     cases=(
         case((3, 2), (3, 2), integers={"indices": 4}, axis=1, length=4),
         case((2, 2, 2), (2, 2, 2), integers={"indices": 3}, axis=0, length=3),
@@ -515,6 +522,7 @@ def flat_index(indices, shape, axes):
 ''',
     **_INDICES,
     zero_gradient="an index carries no gradient",
+    flops=0,
     cases=(
         case((2, 3), (3,), integers={"indices0": 4, "indices1": 3}, shape=(4, 3), axes=(0, 1)),
         case((), integers={"indices0": 4}, shape=(4,), axes=(2,)),

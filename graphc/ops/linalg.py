@@ -1,7 +1,9 @@
 """Linear algebra on stacks of matrices: the last two axes are a matrix, the leading ones are a stack and broadcast.
 
 They compute in float32 or float64, integers in float64. Where LAPACK gives up (a singular matrix in ``inv``, one that is not positive
-definite in ``cholesky``), NumPy raises ``numpy.linalg.LinAlgError`` in the call; JAX cannot, and gives inf or NaN.
+definite in ``cholesky``), NumPy raises ``numpy.linalg.LinAlgError`` in the call; JAX cannot, and gives inf or NaN. What goes by
+singular values or eigenvalues (``svd``, ``svdvals``, ``pinv``, ``lstsq``, ``matrix_norm`` of some orders, ``eigh``, ``eigvalsh``, the
+gradient of ``det``) raises the same for an inf or a NaN in a matrix, on which LAPACK may loop for ever; on JAX it is NaN.
 
 ``cholesky``, ``eigh`` and ``eigvalsh`` read both triangles evenly: they are functions of the symmetric part ``(a + aᵀ) / 2``, so that
 their gradients are symmetric matrices, and those of the function that is computed.
@@ -67,13 +69,44 @@ def _computed(dtype: str) -> str:
     return dtypes.averaging(dtype)
 
 
-def _cubic(factor: int) -> Callable[[Tensor], Dim]:
-    """The cost of an op on ``m`` by ``n`` matrices, as a multiple of ``m * n * n``."""
+def _cubic(thirds: int) -> Callable[[Tensor], Dim]:
+    """The cost of an op on ``m`` by ``n`` matrices, in thirds of ``m * n * n`` (Golub and Van Loan, 2013: Matrix Computations)."""
 
     def cost(node: Tensor) -> Dim:
-        return node.inputs[0].size * node.inputs[0].shape[-1] * factor
+        return sizes.sliced(node.inputs[0].size * node.inputs[0].shape[-1] * thirds, None, None, 3)
 
     return cost
+
+
+def _triangular_flops(node: Tensor) -> Dim:
+    return node.size * node.inputs[0].shape[-1]
+
+
+def _solve_flops(node: Tensor) -> Dim:
+    """A factorisation, and two triangular systems."""
+    return _cubic(2)(node) + 2 * _triangular_flops(node)
+
+
+_ON_FINITE = '''
+def on_finite(f, a, name):
+    """f of matrices; LAPACK may loop for ever on those with an inf or a NaN, or give anything."""
+    if not np.isfinite(a).all():
+        raise np.linalg.LinAlgError(f"{name}: a matrix has an inf or a NaN")
+    return f(a)
+'''
+_JAX_ON_FINITE = '''
+def on_finite(f, a, name):
+    """f of matrices; NaN for those with an inf or a NaN, on which LAPACK may loop for ever, or give anything."""
+    finite = jnp.isfinite(a).all((-2, -1), keepdims=True)
+    found = f(jnp.where(finite, a, 0))
+    return jax.tree.map(lambda y: jnp.where(finite if y.ndim == a.ndim else finite[..., 0], y, jnp.nan), found)
+'''
+_HELPERS: dict[str, Any] = {"helper": _ON_FINITE, "jax_helper": _JAX_ON_FINITE}
+
+
+def _on_finite(text: str) -> dict[str, Any]:
+    """A helper for both targets, beside the one that it calls."""
+    return {"helper": f"{_ON_FINITE}\n{text}", "jax_helper": f"{_JAX_ON_FINITE}\n{text.replace('np.', 'jnp.')}"}
 
 
 _ONE: dict[str, Any] = {"promote": ("a",), "compute": _computed, "ulps": 64}
@@ -158,6 +191,12 @@ def _unless(condition: Tensor, x: Tensor) -> Tensor:
     return p.where(condition, 0, p.reciprocal(p.where(condition, 1, x)))
 
 
+def _has_equal(values: Tensor) -> Tensor:
+    """Whether two of the values (the last axis) are equal up to rounding, beside the matrices."""
+    near = _near(_row(values) - _column(values), values)
+    return reduce.any(p.logical_and(near, p.equal(eye(values.shape[-1]), 0)), axis=(-2, -1), keepdims=True)
+
+
 def _over_gaps(values: Tensor) -> Tensor:
     """``1 / (v[j] - v[i])``, and 0 where the two are equal up to rounding."""
     gaps = _row(values) - _column(values)
@@ -192,7 +231,7 @@ _SQUARE = ((3, 3), (1, 1), (2, 3, 3), (0, 0), (0, 2, 2))
 @op(
     "xp.linalg.solve($a, $b)",
     raises=True,
-    flops=_cubic(1),
+    flops=_solve_flops,
     text="$a⁻¹ · $b",
     tex="$a^{-1} $b",
     binds=2,
@@ -252,7 +291,7 @@ def solve_triangular(a, b, lower, transpose, unit_diagonal):
     return x[..., 0] if b.ndim == 1 else x
 ''',
     raises=True,
-    flops=_cubic(1),
+    flops=_triangular_flops,
     cases=(
         *[
             case((3, 3), (3,), through=_regular_beside, lower=lower, transpose=transpose, unit_diagonal=unit)
@@ -292,7 +331,7 @@ def _(g: Tensor, y: Tensor, a: Tensor, b: Tensor, lower: bool, transpose: bool, 
 @op(
     "xp.linalg.inv($a)",
     raises=True,
-    flops=_cubic(2),
+    flops=_cubic(6),
     text="$a⁻¹",
     tex="$a^{-1}",
     binds=1,
@@ -317,7 +356,7 @@ _LSTSQ = '''
 def lstsq(a, b, rcond):
     """The shortest x of those that bring a x nearest to b, by the singular value decomposition."""
     columns = b[:, None] if b.ndim == 1 else b
-    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    u, s, vh = on_finite(lambda a: np.linalg.svd(a, full_matrices=False), a, "lstsq")
     if rcond is None:
         rcond = max(a.shape[-2:]) * float(np.finfo(a.dtype).eps)
     small = s <= rcond * s[..., :1]
@@ -329,10 +368,9 @@ def lstsq(a, b, rcond):
 
 @op(
     "lstsq($a, $b, $rcond)",
-    helper=_LSTSQ,
-    jax_helper=_LSTSQ.replace("np.", "jnp."),
+    **_on_finite(_LSTSQ),
     raises=True,
-    flops=_cubic(4),
+    flops=_cubic(63),
     text="$a⁺ · $b",
     tex="$a^{+} $b",
     binds=2,
@@ -353,7 +391,8 @@ def lstsq(a: TensorType, b: TensorType, *, rcond: float | None = None) -> Tensor
 
     ``a`` has any sizes and any rank; singular values below ``rcond`` times the largest count as zero, where ``rcond`` is by default
     the larger size times the rounding unit. ``b`` is a vector or matrices as in ``solve``. The gradient is that among matrices of the
-    same rank: where the rank changes, ``x`` jumps. (NumPy's own returns residuals, rank and singular values too, and takes no stacks.)
+    same rank: where the rank changes, ``x`` jumps. An inf or a NaN in ``a`` raises LinAlgError on NumPy; on JAX it gives NaN. (NumPy's own
+    returns residuals, rank and singular values too, and takes no stacks.)
     """
     _refuse_vectors(a)
     return _solved(a, b, a.shape[-2], a.shape[-1])
@@ -369,11 +408,15 @@ def _(g: Tensor, y: Tensor, a: Tensor, b: Tensor, rcond: float | None) -> Pair:
     return _back(da, a), _back(db, b)
 
 
+_RTOL = "max(a.shape[-2:]) * xp.finfo(a.dtype).eps"
+
+
 @op(
-    "xp.linalg.pinv($a, rtol=$rtol)",
-    jax=lambda rtol: "xp.linalg.pinv($a, rtol=" + ("max($a.shape[-2:]) * xp.finfo($a.dtype).eps)" if rtol is None else "$rtol)"),
+    'on_finite(lambda a: xp.linalg.pinv(a, rtol=$rtol), $a, "pinv")',
+    jax=lambda rtol: f'on_finite(lambda a: xp.linalg.pinv(a, rtol={_RTOL if rtol is None else "$rtol"}), $a, "pinv")',
+    **_HELPERS,
     raises=True,
-    flops=_cubic(4),
+    flops=_cubic(69),
     text="$a⁺",
     tex="$a^{+}",
     binds=1,
@@ -392,7 +435,8 @@ def pinv(a: TensorType, *, rtol: float | None = None) -> TensorType:
     """The pseudo-inverse of Moore and Penrose, for any sizes and any rank.
 
     Singular values below ``rtol`` times the largest count as zero; ``rtol`` is by default the larger size times the rounding unit. The
-    gradient is that among matrices of the same rank (Golub and Pereyra, 1973): where the rank changes, the value jumps.
+    gradient is that among matrices of the same rank (Golub and Pereyra, 1973): where the rank changes, the value jumps. An inf or a NaN
+    raises LinAlgError on NumPy; on JAX it gives NaN.
     """
     _refuse_vectors(a)
     return a.with_shape((*a.shape[:-2], a.shape[-1], a.shape[-2]))
@@ -409,7 +453,7 @@ def _(g: Tensor, y: Tensor, a: Tensor, rtol: float | None) -> tuple[Tensor]:
 # ---------------------------------------------------------------- determinants
 @op(
     "xp.linalg.det($a)",
-    flops=_cubic(1),
+    flops=_cubic(2),
     tex=r"\det($a)",
     cases=tuple([case(shape) for shape in (*_SQUARE, (2, 2), (4, 4))]),
     **_ONE,
@@ -417,7 +461,8 @@ def _(g: Tensor, y: Tensor, a: Tensor, rtol: float | None) -> tuple[Tensor]:
 def det(a: TensorType) -> TensorType:
     """The determinant. Its gradient, the transposed adjugate, divides by nothing and is right for singular matrices, as is the next one.
 
-    Derivatives of order 3 and above go by the inverse, and need matrices that have one.
+    Derivatives of order 3 and above go by the inverse, and need matrices that have one. The gradient of a matrix with an inf or a NaN
+    raises LinAlgError on NumPy; on JAX it is NaN.
     """
     _refuse_oblong(a)
     return a.with_shape(a.shape[:-2])
@@ -431,7 +476,7 @@ def _(g: Tensor, y: Tensor, a: Tensor) -> tuple[Tensor]:
 _COFACTORS = '''
 def cofactors(a):
     """The minors with their signs: in the axes of the singular vectors, the products of all singular values but one."""
-    u, s, vh = np.linalg.svd(a)
+    u, s, vh = on_finite(np.linalg.svd, a, "cofactors")
     one = np.ones_like(s[..., :1])
     before = np.cumprod(np.concatenate([one, s[..., :-1]], -1), -1)
     after = np.cumprod(np.concatenate([one, s[..., :0:-1]], -1), -1)[..., ::-1]
@@ -442,10 +487,9 @@ def cofactors(a):
 
 @op(
     "cofactors($a)",
-    helper=_COFACTORS,
-    jax_helper=_COFACTORS.replace("np.", "jnp."),
+    **_on_finite(_COFACTORS),
     raises=True,
-    flops=_cubic(12),
+    flops=_cubic(73),
     tex=r"\operatorname{adj}($a)^\top",
     text="adj($a)ᵀ",
     cases=tuple([case(shape) for shape in (*_SQUARE, (2, 2), (4, 4))]),
@@ -454,8 +498,8 @@ def cofactors(a):
 def cofactors(a: TensorType) -> TensorType:
     """The cofactors of a square matrix, which are the gradient of its determinant; the transposed adjugate.
 
-    By the singular values, with products of all but one (Stewart, 1998: On the adjugate matrix), so that no rank is special. Values
-    that are not finite raise LinAlgError on NumPy, whose singular value decomposition does not converge on them.
+    By the singular values, with products of all but one (Stewart, 1998: On the adjugate matrix), so that no rank is special. An
+    inf or a NaN raises LinAlgError on NumPy; on JAX it gives NaN.
     """
     _refuse_oblong(a)
     return a
@@ -469,7 +513,7 @@ def _(g: Tensor, y: Tensor, a: Tensor) -> tuple[Tensor]:
 _CURVATURE = '''
 def det_curvature(a, h):
     """The second derivative of the determinant along h: in the axes of the singular vectors, products of all but two singular values."""
-    u, s, vh = np.linalg.svd(a)
+    u, s, vh = on_finite(np.linalg.svd, a, "det_curvature")
     one = np.ones_like(s[..., :1])
     before = np.cumprod(np.concatenate([one, s[..., :-1]], -1), -1)
     after = np.cumprod(np.concatenate([one, s[..., :0:-1]], -1), -1)[..., ::-1]
@@ -488,21 +532,21 @@ def det_curvature(a, h):
 
 @op(
     "det_curvature($a, $h)",
-    helper=_CURVATURE,
-    jax_helper=_CURVATURE.replace("np.", "jnp."),
+    **_on_finite(_CURVATURE),
     raises=True,
     promote=("a", "h"),
     compute=_computed,
     linear=("h",),
     ulps=64,
-    flops=_cubic(20),
+    flops=_cubic(97),
     tex=r"\nabla^2 \det($a)[$h]",
     cases=tuple([case(shape, shape, through=_regular_beside) for shape in (*_SQUARE, (2, 2), (4, 4))]),
 )
 def det_curvature(a: TensorType, h: TensorType) -> TensorType:
     """The derivative of the cofactors of ``a`` along ``h``: the Hessian of the determinant, applied to ``h``. Right at any rank.
 
-    For an invertible matrix it is ``det(a) (tr(a⁻¹ h) a⁻ᵀ - a⁻ᵀ hᵀ a⁻ᵀ)``.
+    For an invertible matrix it is ``det(a) (tr(a⁻¹ h) a⁻ᵀ - a⁻ᵀ hᵀ a⁻ᵀ)``. An inf or a NaN in ``a`` raises LinAlgError on NumPy; on JAX
+    it gives NaN.
     """
     _refuse_oblong(a)
     if a.shape != h.shape:
@@ -529,7 +573,7 @@ def adjugate(a: Any) -> Tensor:
 
 @op(
     "xp.linalg.slogdet($a)",
-    flops=_cubic(1),
+    flops=_cubic(2),
     cases=tuple([case(shape) for shape in (*_SQUARE, (2, 2))]),
     **_ONE,
 )
@@ -646,7 +690,7 @@ def _refuse_arbitrary(what: str, cotangents: list[Tensor], a: Tensor, fits: str)
 @op(
     "xp.linalg.qr($a, mode=$mode)",
     raises=True,
-    flops=_cubic(4),
+    flops=_cubic(8),
     cases=(
         case((3, 3)),
         case((3, 2)),
@@ -696,11 +740,20 @@ def _qr_gradient(gq: Tensor, gr: Tensor, q: Tensor, r: Tensor) -> Tensor:
     return swap(solve_triangular(r, swap(gq + matmul(q, symmetric))))
 
 
+def _has_equal_singular_values(y: Triple, a: Tensor, full_matrices: bool) -> tuple[Tensor]:
+    """Two that are equal; of an oblong matrix also one that is 0, by which the vectors on its longer side are divided."""
+    s, (m, n) = y[1], a.shape[-2:]
+    equal = _has_equal(s)
+    return (equal if m == n else p.logical_or(equal, reduce.any(_near(_row(s), s), axis=-1, keepdims=True)),)
+
+
 @op(
-    "xp.linalg.svd($a, full_matrices=$full_matrices)",
+    'on_finite(lambda a: xp.linalg.svd(a, full_matrices=$full_matrices), $a, "svd")',
+    **_HELPERS,
     raises=True,
-    flops=_cubic(12),
+    flops=_cubic(63),
     kink_note="the vectors of equal singular values are arbitrary; their share of the gradient is 0",
+    choice=_has_equal_singular_values,
     cases=(
         *[
             case(shape, seen=lambda u, s, vh: [matmul(u, vh), p.square(u), s, p.square(vh)])
@@ -716,7 +769,8 @@ def svd(a: TensorType, *, full_matrices: bool = False) -> Types:
     With ``full_matrices`` (NumPy's default, not this one's) ``u`` and ``vh`` are square; the vectors that only fill them up are
     arbitrary and have no gradient. Vectors of equal singular values (up to rounding) are arbitrary too: there the gradient takes 0 for
     ``1 / (s[i] - s[j])``, and for ``1 / s[i]`` where that is 0, which is right for what depends on the space alone that they span.
-    ``svdvals`` has no such term. The gradient is Townsend's (2016: Differentiating the singular value decomposition).
+    ``svdvals`` has no such term. The gradient is Townsend's (2016: Differentiating the singular value decomposition). An inf or a NaN
+    raises LinAlgError on NumPy; on JAX it gives NaN.
     """
     k = _shorter(a)
     m, n = a.shape[-2:] if full_matrices else (k, k)
@@ -748,14 +802,18 @@ def _(g: Triple, y: Triple, a: Tensor, full_matrices: bool) -> tuple[Tensor]:
 
 
 @op(
-    "xp.linalg.svd($a, compute_uv=False)",
+    'on_finite(lambda a: xp.linalg.svd(a, compute_uv=False), $a, "svdvals")',
+    **_HELPERS,
     raises=True,
-    flops=_cubic(4),
+    flops=_cubic(8),
     cases=tuple([case(shape) for shape in ((3, 3), (3, 2), (2, 3), (2, 3, 2), (1, 1), (0, 2), (0, 2, 2))]),
     **_ONE,
 )
 def svdvals(a: TensorType) -> TensorType:
-    """The singular values in descending order. The gradient, ``u diag(g) vh``, is finite also where some are equal."""
+    """The singular values in descending order. The gradient, ``u diag(g) vh``, is finite also where some are equal.
+
+    An inf or a NaN raises LinAlgError on NumPy; on JAX it gives NaN.
+    """
     return a.with_shape((*a.shape[:-2], _shorter(a)))
 
 
@@ -770,10 +828,12 @@ def _of_singular_values(g: Tensor, a: Tensor) -> Tensor:
 
 
 @op(
-    f"xp.linalg.eigh({_SYMMETRIC})",
+    f'on_finite(xp.linalg.eigh, {_SYMMETRIC}, "eigh")',
+    **_HELPERS,
     raises=True,
-    flops=_cubic(10),
+    flops=_cubic(27),
     kink_note="the vectors of equal eigenvalues are arbitrary; their share of the gradient is 0",
+    choice=lambda y, a: (_has_equal(y[0]),),
     cases=tuple([case(shape, seen=lambda w, v: [w, p.square(v)]) for shape in _SQUARE]),
     **_ONE,
 )
@@ -782,7 +842,8 @@ def eigh(a: TensorType) -> Types:
 
     ``a`` counts by its symmetric part, ``(a + aᵀ) / 2`` (NumPy reads one triangle alone), and the gradient is symmetric. Vectors of equal
     eigenvalues (up to rounding) are arbitrary: there the gradient takes 0 for ``1 / (w[i] - w[j])``, which is right for what depends on
-    the space alone that they span, such as a projection; ``(v * f(w)) @ vᵀ`` loses a share. ``eigvalsh`` has no such term.
+    the space alone that they span, such as a projection; ``(v * f(w)) @ vᵀ`` loses a share. ``eigvalsh`` has no such term. An
+    inf or a NaN raises LinAlgError on NumPy; on JAX it gives NaN.
     """
     _refuse_oblong(a)
     return a.with_shape(a.shape[:-1]), a
@@ -796,7 +857,8 @@ def _(g: Pair, y: Pair, a: Tensor) -> tuple[Tensor]:
 
 
 @op(
-    f"xp.linalg.eigvalsh({_SYMMETRIC})",
+    f'on_finite(xp.linalg.eigvalsh, {_SYMMETRIC}, "eigvalsh")',
+    **_HELPERS,
     raises=True,
     flops=_cubic(4),
     cases=tuple([case(shape) for shape in _SQUARE]),
@@ -805,7 +867,7 @@ def _(g: Pair, y: Pair, a: Tensor) -> tuple[Tensor]:
 def eigvalsh(a: TensorType) -> TensorType:
     """Eigenvalues of the symmetric part of a matrix in ascending order.
 
-    The gradient, ``v diag(g) vᵀ``, is finite also where some are equal.
+    The gradient, ``v diag(g) vᵀ``, is finite also where some are equal. An inf or a NaN raises LinAlgError on NumPy; on JAX it gives NaN.
     """
     _refuse_oblong(a)
     return a.with_shape(a.shape[:-1])
@@ -822,7 +884,7 @@ def _(g: Tensor, y: Tensor, a: Tensor) -> tuple[Tensor]:
     "linalg.expm($a)",
     imports="from scipy import linalg",
     jax="jax.scipy.linalg.expm($a)",
-    flops=_cubic(30),
+    flops=_cubic(62),
     tex="e^{$a}",
     cases=tuple([case(shape) for shape in _SQUARE]),
     **_ONE,
@@ -880,7 +942,10 @@ def matrix_power(a: Any, n: int) -> Tensor:
 
 
 def matrix_rank(a: Any, rtol: float | None = None) -> Tensor:
-    """How many singular values, int64, are above ``rtol`` times the largest: by default the larger size times the rounding unit."""
+    """How many singular values, int64, are above ``rtol`` times the largest: by default the larger size times the rounding unit.
+
+    An inf or a NaN raises LinAlgError on NumPy; on JAX it gives 0.
+    """
     s = svdvals(a)
     m, n = as_tensor(a).shape[-2:]
     if rtol is None:

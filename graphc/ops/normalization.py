@@ -13,7 +13,7 @@ from graphc.core import Tensor, TensorType, as_tensor, case, describe, dtypes, o
 from graphc.core.attributes import Axes, axis_of
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.op import as_dtype
-from graphc.core.sizes import Dim, Shape
+from graphc.core.sizes import Shape
 from graphc.ops import pointwise as p
 from graphc.ops.random import bernoulli
 from graphc.ops.reduce import mean, norm, var
@@ -41,14 +41,9 @@ def _wide(x: Tensor) -> Tensor:
     return p.cast(x, dtype="float32") if _is_narrow(x) else x
 
 
-def _flops(node: Tensor) -> Dim:
-    return node.size * 6
-
-
 _WHOLE: dict[str, Any] = {
     "promote": ("x",),
     "compute": dtypes.floating,
-    "flops": _flops,
     "ulps": 16,
     "cases": (
         case((2, 3)),
@@ -62,7 +57,7 @@ _WHOLE: dict[str, Any] = {
 
 
 # ---------------------------------------------------------------- layer norm
-@op(None, name="layer_norm", text="layer_norm($x)", **_WHOLE)
+@op(None, name="layer_norm", flops=6, text="layer_norm($x)", **_WHOLE)
 def standardized(x: TensorType, *, axis: Axes = -1, epsilon: float = EPSILON) -> TensorType:  # type: ignore[assignment]
     """``(x - mean) / sqrt(variance + epsilon)``: mean 0 and variance 1 over axes. See :func:`layer_norm`."""
     return x
@@ -110,7 +105,7 @@ def layer_norm(x: Any, scale: Any = None, offset: Any = None, axis: Any = -1, ep
 
 
 # ---------------------------------------------------------------- root mean square
-@op(None, name="rms_norm", text="rms_norm($x)", **_WHOLE)
+@op(None, name="rms_norm", flops=4, text="rms_norm($x)", **_WHOLE)
 def over_root_mean_square(x: TensorType, *, axis: Axes = -1, epsilon: float = EPSILON) -> TensorType:  # type: ignore[assignment]
     """``x / sqrt(mean(x * x) + epsilon)`` over axes. See :func:`rms_norm`."""
     return x

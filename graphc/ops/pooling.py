@@ -28,7 +28,7 @@ from graphc.ops.convolution import (
     window_count,
 )
 from graphc.ops.index import take
-from graphc.ops.pointwise import cast
+from graphc.ops.pointwise import cast, logical_and
 from graphc.ops.product import matmul
 from graphc.ops.reduce import max as _max
 from graphc.ops.reduce import mean
@@ -295,7 +295,7 @@ def window_ties(x, size, strides, padding, dilation):
 ''',
     promote=("x",),
     compute=dtypes.floating,
-    flops=3,
+    flops=5,
     zero_gradient="a choice is flat between its jumps",
     cases=_CASES,
 )
@@ -307,6 +307,13 @@ def window_ties(x: TensorType, *, size: Sizes, strides: Sizes, padding: Pads, di
 @window_ties.vmap
 def _(mapped: tuple[bool, ...], x: Tensor, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> Tensor:
     return _stacked(window_ties, x, size=size, strides=strides, padding=padding, dilation=dilation)
+
+
+def _tied(y: Tensor, x: Tensor, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> tuple[Tensor]:
+    """Which items share the largest of one of their windows with others."""
+    share = window_ties(x, size=size, strides=strides, padding=padding, dilation=dilation)
+    tied = cast(logical_and(share > 0, share < 1), dtype="float32")
+    return (overlap_add(tied, space=x.shape[1:-1], strides=strides, padding=padding, dilation=dilation) > 0,)
 
 
 @op(
@@ -339,6 +346,7 @@ def window_max(x, size, strides, padding, dilation):
     compute=dtypes.numeric,
     flops=_taps,
     kink_note="ties share the gradient evenly",
+    choice=_tied,
     cases=_CASES,
 )
 def window_max(x: TensorType, *, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> TensorType:

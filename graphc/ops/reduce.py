@@ -82,6 +82,10 @@ def _four_flops(node: Tensor) -> Dim:
     return node.inputs[0].size * 4
 
 
+def _five_flops(node: Tensor) -> Dim:
+    return node.inputs[0].size * 5
+
+
 @op(
     "xp.sum($x, axis=$axis, keepdims=$keepdims)",
     out="np.sum($x, axis=$axis, keepdims=$keepdims, out=$out)",
@@ -195,8 +199,22 @@ def _(mapped: tuple[bool, ...], x: Tensor, y: Tensor, axis: tuple[int, ...], lar
     return ties(x, y, axis=after(axis), largest=largest, dtype=dtype)
 
 
+def _even_shares(y: Tensor, x: Tensor, axis: tuple[int, ...], largest: bool) -> Tensor:
+    return ties(x, keep(y, x, axis), axis=axis, largest=largest, dtype=_counted_in(x.dtype))
+
+
+def _tied(largest: bool) -> Callable[..., tuple[Tensor]]:
+    """Which elements share the extremum with others."""
+
+    def choice(y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) -> tuple[Tensor]:
+        share = _even_shares(y, x, axis, largest)
+        return (p.logical_and(share > 0, share < 1),)
+
+    return choice
+
+
 def _extremum(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], largest: bool) -> tuple[Tensor]:
-    share = ties(x, keep(y, x, axis), axis=axis, largest=largest, dtype=_counted_in(x.dtype))
+    share = _even_shares(y, x, axis, largest)
     return (keep(g, x, axis) * (share if share.dtype == x.dtype else p.cast(share, dtype=x.dtype)),)
 
 
@@ -206,6 +224,7 @@ def _extremum(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], largest: b
     flops=_flops,
     cases=_CASES,
     kink_note="ties share the gradient evenly, and so do NaNs",
+    choice=_tied(largest=True),
 )
 def max(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
     """Largest element over axes; NaN if one is NaN. Elements that tie share the gradient evenly, as NaNs do."""
@@ -225,6 +244,7 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) ->
     flops=_flops,
     cases=_CASES,
     kink_note="ties share the gradient evenly, and so do NaNs",
+    choice=_tied(largest=False),
 )
 def min(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False) -> TensorType:
     """Smallest element over axes; NaN if one is NaN. Elements that tie share the gradient evenly, as NaNs do."""
@@ -395,7 +415,19 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool, dd
     return (_divided(keep(2 * g, x, axis), x, axis, ddof) * (x - mean(x, axis=axis, keepdims=True)),)
 
 
-@op(None, jax="xp.std($x, axis=$axis, keepdims=$keepdims, ddof=$ddof)", text="std($x)", kink_note="0 where all are equal", **_SPREAD)
+def _all_equal(y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool, ddof: int) -> tuple[Tensor]:
+    """Where there is no spread. That of one element is 0 whatever it is, and flat."""
+    return (p.logical_and(p.equal(keep(y, x, axis), 0), number(_count(x.type, axis), "int64") > 1),)
+
+
+@op(
+    None,
+    jax="xp.std($x, axis=$axis, keepdims=$keepdims, ddof=$ddof)",
+    text="std($x)",
+    kink_note="0 where all are equal",
+    choice=_all_equal,
+    **_SPREAD,
+)
 def std(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False, ddof: int = 0) -> TensorType:
     """Square root of the variance over axes; the gradient is 0 where all elements are equal."""
     return _reduced(x, axis, keepdims)
@@ -429,6 +461,10 @@ def norm(x, ord, axis, keepdims):
 '''
 
 
+def _at_zero(y: Tensor, x: Tensor, ord: float, axis: tuple[int, ...], keepdims: bool) -> tuple[Tensor]:
+    return (p.equal(keep(y, x, axis), 0),)
+
+
 @op(
     "norm($x, $ord, $axis, $keepdims)",
     name="norm",
@@ -436,9 +472,10 @@ def norm(x, ord, axis, keepdims):
     jax_helper=_NORM.replace("np.", "jnp."),
     promote=("x",),
     compute=dtypes.floating,
-    flops=_four_flops,
+    flops=_five_flops,
     cases=(*_CASES[:-1], case((0, 3), axis=0), case((2, 3), ord=3.0), case((2, 3), ord=2.5, axis=1)),
     kink_note="0 at 0",
+    choice=_at_zero,
     text="‖$x‖",
     tex=r"\lVert $x \rVert",
     ulps=8,
@@ -551,7 +588,7 @@ _SOFT = (case((2, 3)), case((2, 3), axis=0), case((4,)), case((2, 1)))
     jax="jax.nn.softmax($x, axis=$axis)",
     promote=("x",),
     compute=dtypes.floating,
-    flops=_four_flops,
+    flops=_five_flops,
     cases=_SOFT,
     ulps=8,
 )
@@ -577,7 +614,7 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...]) -> tuple[Tensor]:
     jax="jax.nn.log_softmax($x, axis=$axis)",
     promote=("x",),
     compute=dtypes.floating,
-    flops=_four_flops,
+    flops=_five_flops,
     cases=_SOFT,
     ulps=8,
 )

@@ -134,6 +134,7 @@ def winners(indices, length):
 ''',
     jax_helper=_LAST,
     **_INDICES,
+    flops=0,
     zero_gradient="truth values carry no gradient",
     cases=(
         case((5,), integers={"indices": 3}, length=3),
@@ -203,6 +204,21 @@ def _(mapped: tuple[bool, ...], indices: Tensor, length: Dim) -> Tensor:
 
 
 # ---------------------------------------------------------------- the largest and the smallest at a place
+def _holders(y: Tensor, x: Tensor, values: Tensor, indices: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor]:
+    """1 where the old and the new values equal the extremum of their place, else 0, and how many do, in a dtype that holds every count."""
+    wide = "float32" if dtypes.itemsize(x.dtype) < 4 else x.dtype
+    old = p.cast(p.equal(x, y), dtype=wide)
+    new = p.cast(p.equal(values, take(y, indices, axis=axis)), dtype=wide)
+    return old, new, old + add_at(new, indices, axis=axis, length=x.shape[axis])
+
+
+def _tied(y: Tensor, x: Tensor, values: Tensor, indices: Tensor, axis: int) -> tuple[Tensor | None, ...]:
+    """Which values share the extremum of their place with others."""
+    old, new, count = _holders(y, x, values, indices, axis)
+    several = count > 1
+    return p.logical_and(old > 0, several), p.logical_and(new > 0, take(several, indices, axis=axis)), None
+
+
 def _extremum(name: str, ufunc: str) -> dict[str, Any]:
     return {
         "emit": f"{name}_at($x, $values, $indices, $axis)",
@@ -217,6 +233,8 @@ def {name}_at(x, values, indices, axis):
     return y
 ''',
         "kink_note": "the old value and the new ones that tie share the gradient evenly",
+        "choice": _tied,
+        "flops": lambda node: node.inputs[1].size,
         "cases": _WRITTEN,
         **_INDICES,
     }
@@ -264,11 +282,9 @@ def _(g: Tensor, y: Tensor, x: Tensor, values: Tensor, indices: Tensor, axis: in
 
 
 def _shared(g: Tensor, y: Tensor, x: Tensor, values: Tensor, indices: Tensor, axis: int) -> tuple[Tensor | None, ...]:
-    """The gradient of an extremum, in even shares for all that equal it. They are counted in a dtype that holds every count."""
-    wide = "float32" if dtypes.itemsize(x.dtype) < 4 else x.dtype
-    old = p.cast(p.equal(x, y), dtype=wide)
-    new = p.cast(p.equal(values, take(y, indices, axis=axis)), dtype=wide)
-    each = p.cast(g, dtype=wide) / (old + add_at(new, indices, axis=axis, length=x.shape[axis]))
+    """The gradient of an extremum, in even shares for all that equal it."""
+    old, new, count = _holders(y, x, values, indices, axis)
+    each = p.cast(g, dtype=count.dtype) / count
     return p.cast(old * each, dtype=x.dtype), p.cast(new * take(each, indices, axis=axis), dtype=x.dtype), None
 
 

@@ -35,8 +35,15 @@ def _comparisons(node: Tensor) -> Dim:
     """``n log2(n)`` for each row."""
     x = node.inputs[0]
     axis: int = node.attributes.get("axis", -1)
-    length = x.shape[axis]
-    return x.size * (length if isinstance(length, int) else _ASSUMED).bit_length()
+    return x.size * _halvings(x.shape[axis])
+
+
+def _halvings(length: Dim) -> int:
+    return (length if isinstance(length, int) else _ASSUMED).bit_length()
+
+
+def _search_flops(node: Tensor) -> Dim:
+    return node.size * _halvings(node.inputs[0].shape[0])
 
 
 def _require_order(x: TensorType) -> None:
@@ -163,7 +170,7 @@ def _with_order(a: Tensor, v: Tensor) -> list[Tensor]:
     jax="xp.searchsorted($a, $v, side=$side).astype(xp.int64)",
     promote=("a", "v"),
     compute=lambda dtype: "float32" if dtype == "bfloat16" else dtype,  # NumPy compares no bfloat16 here
-    flops=10,
+    flops=_search_flops,
     cases=(
         case((4,), (3,), through=_with_order),
         case((4,), (2, 2), side="right", through=_with_order),

@@ -46,7 +46,7 @@ gaussian = register(
     "gaussian",
     _gaussian_type,
     domain=((-3.0, 3.0),),
-    flops=12,
+    flops=15,
     partials=(lambda y, x, rate: -2 * rate * x * y,),
     sympy="exp(-rate * x**2)",
     cases=(case((3,), rate=0.5), case((3,), rate=-1.0)),
@@ -188,11 +188,15 @@ def _polygamma_type(x: TensorType, *, n: int = 1) -> TensorType:
     return x
 
 
+def _polygamma_flops(node: Tensor) -> Dim:
+    return node.size * (68 if node.attributes["n"] else 20)
+
+
 _polygamma = register(
     "polygamma",
     _polygamma_type,
     domain=((0.2, 4.0),),
-    flops=40,
+    flops=_polygamma_flops,
     partials=(lambda y, x, n: _polygamma(x, n=n + 1),),
     sympy="polygamma(n, x)",
     ulps=8,

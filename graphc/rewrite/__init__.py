@@ -3,6 +3,20 @@
 from graphc.rewrite.engine import Application, Simplified, simplify
 from graphc.rewrite.match import matches
 from graphc.rewrite.rule import SAFETIES, Rule, RuleSet, rule
+from graphc.rewrite.scale import fold_scales
 from graphc.rewrite.table import ALL, DEFAULT, UNSAFE
 
-__all__ = ["ALL", "DEFAULT", "SAFETIES", "UNSAFE", "Application", "Rule", "RuleSet", "Simplified", "matches", "rule", "simplify"]
+__all__ = [
+    "ALL",
+    "DEFAULT",
+    "SAFETIES",
+    "UNSAFE",
+    "Application",
+    "Rule",
+    "RuleSet",
+    "Simplified",
+    "fold_scales",
+    "matches",
+    "rule",
+    "simplify",
+]

@@ -12,7 +12,6 @@ from graphc.core import OPS, Op, Tensor, TensorType, derived_from, describe, dty
 from graphc.core.errors import RewriteError, ShapeError
 from graphc.core.op import as_dtype, table
 from graphc.core.sizes import broadcast
-from graphc.rewrite.match import matches
 from graphc.rewrite.rule import Rule, RuleSet
 from graphc.rewrite.table import DEFAULT
 
@@ -179,7 +178,7 @@ class _Run:
         for rule in self.rules.candidates(node):
             if not rule.same_operands(node):
                 continue
-            for bound in matches(rule.pattern, node):
+            for bound in rule.bindings(node):
                 if not rule.takes_complex and any(map(_is_complex, (node, *bound.values()))):
                     continue
                 with derived_from(node):

@@ -40,7 +40,7 @@ def _operation(pattern: Pattern, node: Tensor, bound: Bound) -> Iterator[Bound]:
     op = node.op
     assert op is not None
     inputs, operands = node.inputs, pattern.operands
-    with_attributes = _attributes(pattern, op.keywords(node), bound) if pattern.attributes else bound
+    with_attributes = match_attributes(pattern, op.keywords(node), bound) if pattern.attributes else bound
     if with_attributes is None or len(operands) != len(inputs):
         return
     if _plausible(operands, inputs):
@@ -69,7 +69,8 @@ def _operands(patterns: tuple[Any, ...], inputs: tuple[Tensor, ...], bound: Boun
         yield from _operands(patterns[1:], inputs[1:], found)
 
 
-def _attributes(pattern: Pattern, values: dict[str, Any], bound: Bound) -> Bound | None:
+def match_attributes(pattern: Pattern, values: dict[str, Any], bound: Bound) -> Bound | None:
+    """The names bound so far and those of captured attributes, or None where an attribute is another one."""
     for name, wanted in pattern.attributes.items():
         key, value = (wanted.name, values[name]) if isinstance(wanted, Capture) else ("", wanted)
         if not key and value != values[name]:

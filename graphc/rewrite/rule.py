@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 from graphc.core import OPS, Constant, Op, Tensor
 from graphc.core.errors import ArgumentError
 from graphc.core.pattern import Capture, Pattern, Var
+from graphc.rewrite.match import Bound, match_attributes, matches
 
 SAFETIES: Final = {
     "exact": "same bits for every input, NaN, inf, -0.0, subnormals and empty arrays included",
@@ -56,6 +57,7 @@ class Rule:
     parameters: frozenset[str] = field(default=frozenset())
     takes_complex: bool = field(default=False)
     _same: tuple[tuple[int, int], ...] = field(default=())
+    _flat: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
         if self.safety not in SAFETIES:
@@ -66,6 +68,7 @@ class Rule:
         # Laws and movements hold for complex numbers too; the algebra of roots, signs and stable forms need not.
         object.__setattr__(self, "takes_complex", self.group in ("laws", "movement", "fold", "product"))
         object.__setattr__(self, "_same", _repeated(self.pattern.operands))
+        object.__setattr__(self, "_flat", _flat(self.pattern))
 
     def _parameters(self) -> frozenset[str]:
         given, names = set(inspect.signature(self.body).parameters), set(names_of(self.pattern)) | _OFFERED
@@ -80,9 +83,21 @@ class Rule:
         known = {**bound, "node": node, "once": once}
         return self.body(**{name: known[name] for name in self.parameters})
 
+    def bindings(self, node: Tensor) -> Iterable[Bound]:
+        """Every way in which the pattern fits the node, given that its operands' heads do."""
+        if not self._flat:
+            return matches(self.pattern, node)
+        if len(self._flat) != len(node.inputs):
+            return ()
+        bound: Bound = dict(zip(self._flat, node.inputs, strict=True))
+        if self.pattern.attributes:
+            found = match_attributes(self.pattern, node.op.keywords(node), bound) if node.op else None
+            return () if found is None else (found,)
+        return (bound,)
+
     def same_operands(self, node: Tensor) -> bool:
         """Whether the operands that one variable stands for are one node."""
-        return all([node.inputs[i] is node.inputs[j] for i, j in self._same]) if self._same else True
+        return all(node.inputs[i] is node.inputs[j] for i, j in self._same) if self._same else True
 
     def may_fit(self, heads: tuple[Head, ...], commutative: bool) -> bool:
         """Whether it can match a node of its op whose operands have these heads."""
@@ -101,6 +116,13 @@ def _repeated(operands: tuple[Any, ...]) -> tuple[tuple[int, int], ...]:
     """The places of operands that have to be one node, since one variable stands for them."""
     names = [operand.name if isinstance(operand, Var) else None for operand in operands]
     return tuple([(names.index(name), i) for i, name in enumerate(names) if name is not None and names.index(name) < i])
+
+
+def _flat(pattern: Pattern) -> tuple[str, ...]:
+    """The names of the operands, if they are variables, each another one, in an order that matters: then there is one way to fit."""
+    names = [x.name for x in pattern.operands if isinstance(x, Var) and not x.constant]
+    plain = pattern.op is not None and "commutative" not in pattern.op.laws and len(set(names)) == len(pattern.operands)
+    return tuple(names) if plain else ()
 
 
 def _fits(operands: tuple[Any, ...], heads: tuple[Head, ...]) -> bool:
@@ -144,7 +166,18 @@ def rule(
 
     def declare(body: Body) -> Rule:
         group = body.__module__.rpartition(".")[2]
-        return Rule(name or body.__name__, pattern, safety, body, inspect.getdoc(body) or "", group, tuple(cases), frozenset(reads), reads_all, regroups)
+        return Rule(
+            name or body.__name__,
+            pattern,
+            safety,
+            body,
+            inspect.getdoc(body) or "",
+            group,
+            tuple(cases),
+            frozenset(reads),
+            reads_all,
+            regroups,
+        )
 
     return declare
 

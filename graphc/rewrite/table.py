@@ -7,9 +7,9 @@ from typing import Final
 from graphc.rewrite.fold import fold_constants
 from graphc.rewrite.laws import LAWS
 from graphc.rewrite.rule import RuleSet
-from graphc.rewrite.rules import ALGEBRA, CONSTANTS, MOVEMENT, STABLE
+from graphc.rewrite.rules import ALGEBRA, CONSTANTS, MOVEMENT, PRODUCT, STABLE
 
-ALL: Final = RuleSet([fold_constants]) + STABLE + LAWS + ALGEBRA + MOVEMENT + CONSTANTS
+ALL: Final = RuleSet([fold_constants]) + STABLE + LAWS + ALGEBRA + MOVEMENT + PRODUCT + CONSTANTS
 """Every rule."""
 DEFAULT: Final = ALL.within("exact", "rounding", "overflow")
 """What runs unless the user asks for less or more."""

@@ -358,6 +358,64 @@ def test_a_singular_matrix_raises_on_numpy_and_is_not_finite_on_jax(name: str) -
     assert not np.isfinite(run(build, *arrays, backend="jax")[0]).all()
 
 
+# LAPACK's singular value decomposition loops for minutes on some of these, and eigh gives numbers for a NaN.
+NOT_FINITE: dict[str, tuple[str, Any]] = {
+    "svd": ("svd", lambda a: gc.svd(a)),
+    "svdvals": ("svdvals", gc.svdvals),
+    "pinv": ("pinv", gc.pinv),
+    "pinv, a coarse rtol": ("pinv", lambda a: gc.pinv(a, rtol=1e-3)),
+    "lstsq": ("lstsq", lambda a: gc.lstsq(a, gc.ones((5,), "float64"))),
+    "adjugate": ("cofactors", gc.adjugate),
+    "eigh": ("eigh", lambda a: gc.eigh(a)),
+    "eigvalsh": ("eigvalsh", gc.eigvalsh),
+    "the nuclear norm": ("svdvals", lambda a: gc.matrix_norm(a, ord="nuc")),
+    "the gradient of det": ("cofactors", gradient_of(gc.det)),
+    "the second gradient of det": ("det_curvature", gradient_of(gradient_of(gc.det))),
+}
+
+
+def spoiled(value: float) -> Any:
+    a = sample(5, 5)
+    a[1, 2] = value
+    return a
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("name", NOT_FINITE)
+def test_a_matrix_that_is_not_finite_is_refused(name: str, value: float) -> None:
+    op, build = NOT_FINITE[name]
+    with pytest.raises(LinAlgError, match=f"^{op}: a matrix has an inf or a NaN"):
+        run(build, spoiled(value))
+
+
+@pytest.mark.parametrize("name", NOT_FINITE)
+def test_a_matrix_that_is_not_finite_gives_nan_on_jax_and_its_neighbours_their_values(name: str) -> None:
+    _, build = NOT_FINITE[name]
+    whole = sample(5, 5, seed=1)
+    for both_of_them, alone in zip(
+        run(build, np.stack([spoiled(math.inf), spoiled(math.nan), whole]), backend="jax"), run(build, whole, backend="jax"), strict=True
+    ):
+        assert np.isnan(both_of_them[:2]).all()
+        np.testing.assert_allclose(both_of_them[2], alone, rtol=1e-9, atol=1e-11)
+
+
+@both
+@pytest.mark.parametrize("build", [gc.det, lambda a: gc.sum(gc.svdvals(a), axis=-1), lambda a: gc.sum(gc.pinv(a), axis=(-2, -1))])
+def test_a_condition_keeps_what_is_not_finite_out_of_the_gradient(build: Any, backend: str) -> None:
+    def chosen(a: Tensor) -> Tensor:
+        return gc.where(gc.all(gc.isfinite(a), axis=(-2, -1)), build(a), 0)
+
+    whole = sample(5, 5)
+    (g,) = run(gradient_of(chosen), np.stack([spoiled(math.inf), whole]), backend=backend)
+    assert not g[0].any()
+    np.testing.assert_allclose(g[1], run(gradient_of(build), whole)[0], rtol=1e-9, atol=1e-11)
+
+
+def test_the_determinant_of_what_is_not_finite_is_not_finite() -> None:
+    for value in (math.inf, math.nan):
+        assert not np.isfinite(run(gc.det, spoiled(value))[0])
+
+
 @pytest.mark.parametrize("name", ["solve", "inv", "solve_triangular", "cholesky", "pinv", "lstsq", "svd", "eigh", "eigvalsh", "qr"])
 def test_ops_that_may_fail_say_so(name: str) -> None:
     assert OPS[name].raises

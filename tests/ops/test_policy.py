@@ -1,6 +1,7 @@
 """The calculus of graphc, row by row: what gradients are at kinks, at ties and where a formula breaks. On both backends."""
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 import graphc as gc
 from graphc import ops
-from graphc.core import Tensor
+from graphc.core import OPS, Tensor
 from graphc.grad import vjp
 
 NAN, INF = math.nan, math.inf
@@ -375,14 +376,123 @@ def test_a_non_scalar_raises_and_names_the_ways_on() -> None:
 
 
 # ---------------------------------------------------------------- kinks="nan" and kinks="raise"
+def _write(method: str) -> Any:
+    return lambda x, v: getattr(x.at[gc.constant([0, 0, 1], "int32")], method)(v)
+
+
+def _pool(x: Tensor) -> Tensor:
+    return gc.max_pool(gc.reshape(x, (1, x.shape[0], 1)), 2)
+
+
+_SPLIT = [[[1.0, 0], [0, 1]], [[1.0, 0], [0, 2]]]
+# An op with a policy -> a case -> what is computed, at which points, where it is a choice, and points where nothing is.
+CHOICES: dict[str, dict[str, tuple[Any, list[Any], list[Any], list[Any]]]] = {
+    "abs": {"0": (gc.abs, [[-1.0, 0, 1]], [[0, 1, 0]], [[-1.0, 2, 1]])},
+    "relu": {"0": (gc.relu, [[-1.0, 0, 1]], [[0, 1, 0]], [[-1.0, 2, 1]])},
+    "relu6": {"0 and 6": (gc.relu6, [[-1.0, 0, 6]], [[0, 1, 1]], [[-1.0, 2, 7]])},
+    "hard_sigmoid": {"-3 and 3": (gc.hard_sigmoid, [[-3.0, 0, 3]], [[1, 0, 1]], [[-4.0, 0, 4]])},
+    "hard_silu": {"-3 and 3": (gc.hard_silu, [[-3.0, 0, 3]], [[1, 0, 1]], [[-4.0, 0, 4]])},
+    "selu": {"0": (gc.selu, [[-1.0, 0, 1]], [[0, 1, 0]], [[-1.0, 2, 1]])},
+    "elu": {"0": (lambda x: gc.elu(x, alpha=0.5), [[-1.0, 0, 1]], [[0, 1, 0]], [[-1.0, 2, 1]])},
+    "leaky_relu": {"0": (gc.leaky_relu, [[-1.0, 0, 1]], [[0, 1, 0]], [[-1.0, 2, 1]])},
+    "clip": {"bounds": (lambda x: gc.clip(x, 0, 5), [[-1.0, 0, 5]], [[0, 1, 1]], [[-1.0, 2, 6]])},
+    "maximum": {"ties": (gc.maximum, [[1.0, 2], [1.0, 3]], [[1, 0], [1, 0]], [[0.0, 2], [1.0, 3]])},
+    "minimum": {"ties": (gc.minimum, [[1.0, 2], [1.0, 3]], [[1, 0], [1, 0]], [[0.0, 2], [1.0, 3]])},
+    "hypot": {"the origin": (gc.hypot, [[0.0, 0], [0.0, 1]], [[1, 0], [1, 0]], [[0.0, 0], [2.0, 1]])},
+    "atan2": {"the origin": (gc.atan2, [[0.0, 0], [0.0, 1]], [[1, 0], [1, 0]], [[0.0, 0], [2.0, 1]])},
+    "max": {
+        "ties": (gc.max, [[3.0, 1, 3]], [[1, 0, 1]], [[3.0, 1, 1]]),
+        "ties of one row": (lambda x: gc.max(x, axis=1), [[[3.0, 3], [1, 2]]], [[[1, 1], [0, 0]]], [[[3.0, 2], [1, 2]]]),
+        "a branch that was not taken": (
+            lambda x: gc.where(x[:, :1] > 0, gc.max(x, axis=1, keepdims=True), 0),
+            [[[-1.0, -1], [1, 1]]],
+            [[[0, 0], [1, 1]]],
+            [[[-1.0, -1], [1, 2]]],
+        ),
+    },
+    "min": {"ties": (lambda x: gc.min(x, axis=0), [[[0.0, 3], [0, 4]]], [[[1, 0], [1, 0]]], [[[0.0, 3], [1, 4]]])},
+    "std": {
+        "no spread": (lambda x: gc.std(x, axis=1), [[[5.0, 5], [1, 2]]], [[[1, 1], [0, 0]]], [[[5.0, 4], [1, 2]]]),
+        "one element, which has none": (gc.std, [[5.0]], [[0]], [[4.0]]),
+    },
+    "norm": {
+        "0": (lambda x: gc.norm(x, axis=1), [[[0.0, 0], [0, 4]]], [[[1, 1], [0, 0]]], [[[1.0, 0], [0, 4]]]),
+        "nothing": (lambda x: gc.norm(x, axis=0), [np.zeros((0, 2))], [np.zeros((0, 2))], [np.zeros((0, 2))]),
+    },
+    "cummax": {"ties": (gc.cummax, [[1.0, 3, 2, 3, 5, 4]], [[0, 1, 0, 1, 0, 0]], [[1.0, 3, 2, 4, 5, 4]])},
+    "cummin": {"ties": (gc.cummin, [[4.0, 2, 3, 2, 1, 1]], [[0, 1, 0, 1, 1, 1]], [[4.0, 2, 3, 1.5, 1, 2]])},
+    "angle": {"0": (lambda a, b: gc.angle(gc.complex(a, b)), [[0.0, 1], [0.0, 0]], [[1, 0], [0, 0]], [[2.0, 1], [0.0, 0]])},
+    "eigh": {
+        "equal values": (lambda x: gc.square(gc.eigh(x)[1]), [_SPLIT], [[[[1, 1], [1, 1]], [[0, 0], [0, 0]]]], [[_SPLIT[1], _SPLIT[1]]]),
+        "a branch that was not taken": (
+            lambda x: gc.where(gc.trace(x) > 2, gc.sum(gc.square(gc.eigh(x)[1])), 0),
+            [_SPLIT[0]],
+            [np.zeros((2, 2))],
+            [_SPLIT[1]],
+        ),
+    },
+    "svd": {
+        "equal values": (lambda x: gc.square(gc.svd(x)[0]), [_SPLIT], [[[[1, 1], [1, 1]], [[0, 0], [0, 0]]]], [[_SPLIT[1], _SPLIT[1]]]),
+        "a value that is 0": (lambda x: gc.square(gc.svd(x)[0]), [[[1.0, 0, 0], [0, 0, 0]]], [np.ones((2, 3))], [[[1.0, 0, 0], [0, 2, 0]]]),
+    },
+    "window_max": {"ties": (_pool, [[1.0, 1, 0, 2]], [[1, 1, 0, 0]], [[1.0, 3, 0, 2]])},
+    "max_at": {"ties": (_write("max"), [[1.0, 5, 0], [1.0, 0, 5]], [[1, 1, 0], [1, 0, 1]], [[1.0, 5, 0], [2.0, 0, 6]])},
+    "min_at": {"ties": (_write("min"), [[1.0, 5, 0], [1.0, 2, 5]], [[1, 1, 0], [1, 0, 1]], [[1.0, 5, 0], [2.0, 0, 6]])},
+}
+POINTS = [(op, name) for op, cases in CHOICES.items() for name in cases]
+
+
+def test_every_op_with_a_policy_has_a_point_where_it_counts() -> None:
+    assert set(CHOICES) == {op.name for op in OPS.values() if op.kink_note}
+
+
+def _told(kinks: Any, backend: str) -> tuple[Any, dict[Any, list[Any]]]:
+    """One function of the points of all the cases to their gradients; and the points where nothing is a choice."""
+    inputs: list[Tensor] = []
+    outputs: list[Tensor] = []
+    for op, name in POINTS:
+        build, points, _, _ = CHOICES[op][name]
+        own = [gc.input("x", np.shape(point), "float64") for point in points]
+        inputs += own
+        outputs += gc.grad(gc.sum(build(*own)), own, kinks=kinks, disconnected="zero")
+    run = gc.compile(inputs, outputs, backend=backend)
+    return lambda points: run(*[np.asarray(p, "float64") for case in points.values() for p in case]), {
+        (op, name): CHOICES[op][name][3] for op, name in POINTS
+    }
+
+
 @both
-@pytest.mark.parametrize("name", ["abs", "relu", "maximum", "clip", "hypot"])
-def test_kinks_nan_marks_the_points(name: str, backend: str) -> None:
-    build = {"maximum": lambda x: gc.maximum(x, 0), "clip": lambda x: gc.clip(x, 0, 5), "hypot": lambda x: gc.hypot(x, 0)}.get(
-        name, getattr(gc, name)
-    )
-    (dx,) = gradients(build, [-1.0, 0.0, 1.0], backend=backend, kinks="nan")
-    np.testing.assert_array_equal(np.isnan(dx), [False, True, False])
+def test_kinks_nan_marks_the_choices_and_nothing_else(backend: str) -> None:
+    run, smooth = _told("nan", backend)
+    for found in run(smooth):
+        assert np.isfinite(found).all()
+    masks = [(op, name, mask) for op, name in POINTS for mask in CHOICES[op][name][2]]
+    for found, (op, name, mask) in zip(run({(op, name): CHOICES[op][name][1] for op, name in POINTS}), masks, strict=True):
+        np.testing.assert_array_equal(np.isnan(found), np.asarray(mask, bool), err_msg=f"{op}, {name}")
+
+
+@both
+def test_kinks_raise_names_the_op_the_line_and_the_policy(backend: str) -> None:
+    run, smooth = _told("raise", backend)
+    run(smooth)
+    for op, name in POINTS:
+        points = smooth | {(op, name): CHOICES[op][name][1]}
+        if not any(np.any(mask) for mask in CHOICES[op][name][2]):
+            run(points)
+            continue
+        told = rf"{op} \(test_policy\.py:\d+\) was differentiated at a kink; the policy there: {re.escape(OPS[op].kink_note)}"
+        with pytest.raises(gc.errors.KinkError, match=told):
+            run(points)
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_kinks_are_told_in_both_modes(mode: Any) -> None:
+    x = gc.input("x", (3,), "float64")
+    for build in (gc.max, gc.abs):
+        run = gc.compile([x], gc.jacobian(build(x), x, mode=mode, kinks="raise"))
+        assert np.isfinite(run([1.0, 2, 3])).all()
+        with pytest.raises(gc.errors.KinkError):
+            run([0.0, 0, -1])
 
 
 @both
@@ -681,8 +791,6 @@ def test_a_truth_value_wrt_raises() -> None:
 
 
 def test_the_policy_prints_every_op_with_a_choice() -> None:
-    from graphc.core import OPS
-
     text = gc.kinks()
     lines = {line.split()[0]: line for line in text.splitlines()}
     choices = {op.name: op.kink_note for op in OPS.values() if op.kinks or op.kink_note}

@@ -140,6 +140,32 @@ def test_signs_cancel_and_do_not_move_to_where_they_cost_more():
     assert one((-big) * small) is -(big * small)
 
 
+# ---------------------------------------------------------------- order and readers
+def test_operands_of_commutative_ops_have_one_order():
+    v, w = leaf(3), leaf(3)
+    first, second = o.exp(v * w), o.tanh(w * v)
+    left, right = simplify([first, second]).roots
+    assert left is first
+    assert right is o.tanh(v * w)
+    assert one((v - w) * (w - v)) is (v - w) * (w - v)
+
+
+def test_what_others_read_is_not_taken_apart():
+    v, w, u = leaf(3), leaf(3), leaf(3)
+    alone = v * w + v * u
+    assert one(alone) is v * (w + u)
+    assert simplify([alone, v * w]).roots[0] is alone
+
+
+def test_candidates_follow_from_the_ops_of_the_operands():
+    v = leaf(3)
+    rules = RuleSet([ALL["log_one_plus"], ALL["add_negative"], ALL["fold_constants"]])
+    assert [r.name for r in rules.candidates(v + (-v))] == ["add_negative"]
+    assert not rules.candidates(v + o.exp(v))
+    assert [r.name for r in rules.candidates(o.log(v + 1))] == ["log_one_plus"]
+    assert [r.name for r in rules.candidates(o.exp(constant(1.0)))] == ["fold_constants"]
+
+
 # ---------------------------------------------------------------- types and origins
 def test_another_dtype_is_refused():
     @rule(o.exp(x), safety="rounding")

@@ -7,13 +7,18 @@ import graphc.ops as o
 from graphc.core import constant, input, toposort
 from graphc.core.errors import ShapeError
 from graphc.lower import interpret
-from graphc.ops.index import add_at
+from graphc.ops.index import add_at, place
 from graphc.rewrite import ALL, DEFAULT, simplify
 
 x = input("x", (5,), "float32")
 m = input("m", (2, 3), "float32")
 i = input("i", (3,), "int32")
 VALUES = {x: np.array([-2, -0.5, 0, 1, 3], "float32"), m: np.array([[1, -2, 3], [4, 5, -6]], "float32"), i: np.array([1, 1, 0], "int32")}
+
+
+def _put(part, shape, *index):
+    return place(part, shape=shape, index=index)
+
 
 PROGRAMS = {
     "indexing a negative-stride slice": lambda: x[3:0:-1][1],
@@ -40,6 +45,15 @@ PROGRAMS = {
     "0 * inf": lambda: o.exp(x * 1000) * 0,
     "inf - inf": lambda: o.exp(x * 1000) - o.exp(x * 1000),
     "0 / 0": lambda: x / x,
+    "sum of a product that repeats a factor": lambda: o.sum(o.expand_dims(m, 2) * o.expand_dims(m.T, 0), axis=1),
+    "sum of a product along a repeated axis": lambda: o.sum(m * x[:3], axis=0),
+    "parts that meet in one place": lambda: _put(m[0], (5,), slice(0, 3)) + _put(m[1], (5,), slice(2, 5)),
+    "parts that leave a gap": lambda: _put(x[:2], (5,), slice(0, 2)) + _put(x[:2], (5,), slice(3, 5)),
+    "parts with a step": lambda: _put(m[0], (6,), slice(0, None, 2)) + _put(m[1], (6,), slice(1, None, 2)),
+    "parts along two axes": lambda: _put(m[:1], (2, 3), slice(0, 1), slice(None)) + _put(m[:, :1], (2, 3), slice(None), slice(2, 3)),
+    "max of the elements of max, the axes counted anew": lambda: o.max(o.max(m + o.reshape(x[:4], (4, 1, 1)), axis=0), axis=0),
+    "a stack of transposed products": lambda: o.sum(o.reshape(m, (2, 3, 1)) @ o.reshape(m, (2, 1, 3)), axis=0),
+    "a + b - b": lambda: (x + 1e8) - 1e8,
     "NaN == NaN": lambda: o.equal(o.log(x), o.log(x)),
 }
 

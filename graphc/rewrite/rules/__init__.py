@@ -3,7 +3,7 @@
 from typing import Final
 
 from graphc.rewrite.rule import Rule, RuleSet
-from graphc.rewrite.rules import algebra, constants, movement, stable
+from graphc.rewrite.rules import algebra, constants, movement, product, stable
 
 
 def _all_of(module: object) -> RuleSet:
@@ -12,7 +12,8 @@ def _all_of(module: object) -> RuleSet:
 
 ALGEBRA: Final = _all_of(algebra)
 CONSTANTS: Final = _all_of(constants)
-MOVEMENT: Final = _all_of(movement)
+MOVEMENT: Final = _all_of(movement) + movement.REDUCTIONS
+PRODUCT: Final = _all_of(product)
 STABLE: Final = _all_of(stable)
 
-__all__ = ["ALGEBRA", "CONSTANTS", "MOVEMENT", "STABLE"]
+__all__ = ["ALGEBRA", "CONSTANTS", "MOVEMENT", "PRODUCT", "STABLE"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from graphc.core import Tensor, dtypes
+from graphc.core import Constant, Tensor, dtypes
 from graphc.core.pattern import var
-from graphc.ops import abs, cos, divide, equal, logical_and, logical_not, logical_or, not_equal, reciprocal, sqrt, square, where
-from graphc.rewrite.rule import rule
+from graphc.ops import abs, cast, cos, divide, equal, logical_and, logical_not, logical_or, not_equal, reciprocal, sqrt, square, where
+from graphc.rewrite.rule import Leaf, Once, rule
 
 x: Final[Any] = var("x")
 y: Final[Any] = var("y")
@@ -142,6 +142,18 @@ def to_the_second(x: Tensor) -> Tensor | None:
     return None if x.dtype == "bool" else square(x)
 
 
+@rule(x**3, safety="rounding")
+def to_the_third(x: Tensor) -> Tensor | None:
+    """The third power is two products, at a fraction of the price of ``power``."""
+    return None if x.dtype == "bool" else x * square(x)
+
+
+@rule(x**4, safety="rounding")
+def to_the_fourth(x: Tensor) -> Tensor | None:
+    """The fourth power is a square of a square, at a fraction of the price of ``power``."""
+    return None if x.dtype == "bool" else square(square(x))
+
+
 @rule(x**-1, safety="rounding")
 def to_the_minus_first(x: Tensor) -> Tensor | None:
     """The power -1 is the reciprocal; of whole numbers it is an error, and stays one."""
@@ -158,6 +170,31 @@ def to_the_zeroth() -> int:
 def to_the_half(x: Tensor) -> Tensor:
     """The power 1/2 is the square root, but for -inf, of which ``power`` makes inf and ``sqrt`` NaN."""
     return sqrt(x)
+
+
+# ---------------------------------------------------------------- factors in common
+def _removes_work(node: Tensor, once: Once) -> bool:
+    """Whether both terms go when the sum takes their place: neither is read by others, and neither is made of constants."""
+    terms = node.inputs
+    return all(once(term) and not any(isinstance(x, Constant) for x in term.inputs) for term in terms) and terms[0] is not terms[1]
+
+
+@rule(a * b + a * c, safety="rounding", regroups=True)
+def factor_of_sum(node: Tensor, a: Tensor, b: Tensor, c: Tensor, once: Once) -> Tensor | None:
+    """``a b + a c`` is ``a (b + c)``, one product less."""
+    return a * (b + c) if _removes_work(node, once) and dtypes.is_float(node.dtype) else None
+
+
+@rule(a * b - a * c, safety="rounding", regroups=True)
+def factor_of_difference(node: Tensor, a: Tensor, b: Tensor, c: Tensor, once: Once) -> Tensor | None:
+    """``a b - a c`` is ``a (b - c)``, one product less."""
+    return a * (b - c) if _removes_work(node, once) and dtypes.is_float(node.dtype) else None
+
+
+@rule(a / c + b / c, safety="rounding", regroups=True)
+def divisor_of_sum(node: Tensor, a: Tensor, b: Tensor, c: Tensor, once: Once) -> Tensor | None:
+    """``a / c + b / c`` is ``(a + b) / c``, one quotient less."""
+    return (a + b) / c if _removes_work(node, once) and dtypes.is_float(node.dtype) else None
 
 
 # ---------------------------------------------------------------- what holds but for NaN and inf
@@ -226,6 +263,34 @@ def where_false(d: Tensor) -> Tensor:
 def where_not(c: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """A negated condition exchanges the branches."""
     return where(c, b, a)
+
+
+@rule(where(c, a, 0) + where(c, 0, b), safety="rounding")
+def where_of_shares(c: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """The shares of both branches, each among zeros, are one choice: the gradient of what both branches read."""
+    return where(c, a, b)
+
+
+@rule(where(c, a, 0) + where(c, b, 0), safety="rounding")
+def where_of_sum(node: Tensor, c: Tensor, a: Tensor, b: Tensor, once: Once) -> Tensor | None:
+    """Two choices under one condition are one."""
+    return where(c, a + b, 0) if all(once(x) for x in node.inputs) else None
+
+
+@rule(where(c, 1, 0), safety="exact")
+def where_one(node: Tensor, c: Tensor) -> Tensor:
+    """One where it holds and zero elsewhere is the condition itself as a number."""
+    return cast(c, dtype=node.dtype)
+
+
+@rule(cast(c) * cast(d), safety="exact", cases=(lambda leaf: _of_truth(leaf, "float32"), lambda leaf: _of_truth(leaf, "int32")))
+def product_of_conditions(node: Tensor, c: Tensor, d: Tensor) -> Tensor | None:
+    """Two conditions as numbers, multiplied, are both conditions as a number."""
+    return cast(logical_and(c, d), dtype=node.dtype) if c.dtype == d.dtype == "bool" else None
+
+
+def _of_truth(leaf: Leaf, dtype: str) -> Tensor:
+    return leaf(2, 3, dtype="bool").astype(dtype) * leaf(3, dtype="bool").astype(dtype)
 
 
 # ---------------------------------------------------------------- logic

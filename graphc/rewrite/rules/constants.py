@@ -9,9 +9,10 @@ import numpy as np
 
 from graphc.core import Constant, Tensor, constant, dtypes
 from graphc.core.pattern import const, var
-from graphc.rewrite.rule import Leaf, rule
+from graphc.rewrite.rule import Leaf, Once, rule
 
 x: Final[Any] = var("x")
+y: Final[Any] = var("y")
 c1: Final[Any] = const("c1")
 c2: Final[Any] = const("c2")
 
@@ -104,6 +105,23 @@ def constant_divisors(c1: Constant, c2: Constant, x: Tensor) -> Tensor | None:
     """Two constant divisors are multiplied first, unless that overflows or underflows."""
     product = _joined(c1, c2, np.multiply)
     return None if product is None else x / product
+
+
+@rule(
+    y * (c1 * x),
+    safety="rounding",
+    regroups=True,
+    cases=(
+        lambda leaf: leaf(2, 1) * (constant(2, leaf().dtype) * leaf(2, 3)),
+        lambda leaf: leaf(3) * (leaf(0, 3) * constant(0.3, leaf().dtype)),
+    ),
+)
+def constant_to_the_smaller(node: Tensor, c1: Constant, x: Tensor, y: Tensor, once: Once) -> Tensor | None:
+    """A constant multiplies the smaller of two factors."""
+    scaled = node.inputs[0] if node.inputs[1] is y else node.inputs[1]
+    if c1.value.size != 1 or c1.ndim > y.ndim or y.shape == node.shape or x.shape != node.shape or isinstance(y, Constant):
+        return None
+    return x * (y * c1) if once(scaled) and dtypes.is_float(node.dtype) else None
 
 
 @rule(x / c1, safety="exact", cases=(_one(lambda x, c: x / c, 4), _one(lambda x, c: x / c, [0.5, -2, 1024])))

@@ -6,14 +6,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from graphc.core import Tensor, dtypes
+from graphc.core import OPS, Tensor, dtypes
 from graphc.core.op import as_dtype
 from graphc.core.pattern import attr, var
 from graphc.core.sizes import Dim, Shape
-from graphc.ops import broadcast_to, cast, concatenate, exp, expand_dims, matmul, reshape, sum, transpose
-from graphc.ops.index import Index, Span, getitem
+from graphc.ops import add, broadcast_to, cast, concatenate, exp, expand_dims, reshape, sum, transpose
+from graphc.ops.index import Index, Span, getitem, place
 from graphc.ops.shape import narrow, widen
-from graphc.rewrite.rule import rule
+from graphc.rewrite.rule import Rule, RuleSet, rule
 
 node: Final[Any] = var("node")
 x: Final[Any] = var("x")
@@ -86,18 +86,6 @@ def transpose_again(x: Tensor, first: tuple[int, ...], axes: tuple[int, ...]) ->
     return transpose(x, axes=tuple([first[i] for i in axes]))
 
 
-@rule(transpose(matmul(transpose(a, axes=(1, 0)), b), axes=(1, 0)), safety="rounding", cases=(lambda leaf: (leaf(3, 2).T @ leaf(3, 4)).T,))
-def transposed_product_left(a: Tensor, b: Tensor) -> Tensor | None:
-    """``(aᵀ b)ᵀ`` is ``bᵀ a``."""
-    return matmul(transpose(b), a) if b.ndim == 2 else None
-
-
-@rule(transpose(matmul(a, transpose(b, axes=(1, 0))), axes=(1, 0)), safety="rounding", cases=(lambda leaf: (leaf(2, 3) @ leaf(4, 3).T).T,))
-def transposed_product_right(a: Tensor, b: Tensor) -> Tensor | None:
-    """``(a bᵀ)ᵀ`` is ``b aᵀ``."""
-    return matmul(b, transpose(a)) if a.ndim == 2 else None
-
-
 # ---------------------------------------------------------------- broadcast
 @rule(broadcast_to(x, shape=shape), safety="exact", cases=(lambda leaf: broadcast_to(leaf(2, 3), (2, 3)),))
 def broadcast_to_itself(x: Tensor, shape: Shape) -> Tensor | None:
@@ -123,6 +111,25 @@ def broadcast_of_expanded(node: Tensor, x: Tensor, shape: Shape) -> Tensor | Non
 def broadcast_of_reshaped(node: Tensor, x: Tensor, shape: Shape) -> Tensor | None:
     """A broadcast adds axes in front by itself."""
     return broadcast_to(x, shape=shape) if _only_leads(x, node.inputs[0]) else None
+
+
+_MOVES: Final = (reshape, expand_dims, transpose)
+
+
+@rule(
+    node,
+    safety="exact",
+    reads=(broadcast_to,),
+    cases=(
+        lambda leaf: reshape(broadcast_to(leaf(), (6,)), (2, 3)),
+        lambda leaf: expand_dims(broadcast_to(leaf(1), (6,)), 1),
+        lambda leaf: transpose(broadcast_to(leaf(1, 1), (2, 3))),
+    ),
+)
+def moves_of_one_number(node: Tensor) -> Tensor | None:
+    """One number everywhere is the same in any order."""
+    number = node.inputs[0].inputs[0] if node.op in _MOVES else node
+    return broadcast_to(reshape(number, shape=()), shape=node.shape) if number.size == 1 and number is not node else None
 
 
 def _only_leads(x: Tensor, wider: Tensor) -> bool:
@@ -260,6 +267,17 @@ def sum_of_broadcast(node: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor |
     return reshape(broadcast_to(x * count, shape=kept), shape=node.shape)
 
 
+@rule(
+    sum(reshape(x), axis=axis, keepdims=False),
+    safety="rounding",
+    regroups=True,
+    cases=(lambda leaf: sum(reshape(leaf(2, 3), (6,))), lambda leaf: sum(expand_dims(reshape(leaf(2, 3), (3, 2)), 1))),
+)
+def sum_of_reshaped(node: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor | None:
+    """The sum of everything has no use for a shape."""
+    return sum(x) if len(axis) == node.inputs[0].ndim else None
+
+
 def _product(counts: list[Dim]) -> int | None:
     total = 1
     for count in counts:
@@ -267,6 +285,64 @@ def _product(counts: list[Dim]) -> int | None:
             return None
         total *= count
     return total
+
+
+# ---------------------------------------------------------------- largest, smallest, any, all
+def _reductions(op: Any) -> list[Rule]:
+    """The rules of a reduction that does not mind repetitions: no element counts twice."""
+    name = op.name
+
+    def again(x: Tensor, first: tuple[int, ...], axis: tuple[int, ...], keepdims: bool) -> Tensor:
+        left = list(range(x.ndim)) if keepdims else [i for i in range(x.ndim) if i not in first]
+        return op(x, axis=tuple(sorted({*first, *(left[i] for i in axis)})), keepdims=keepdims)
+
+    def of_transpose(x: Tensor, axes: tuple[int, ...], axis: tuple[int, ...]) -> Tensor | None:
+        left = [axes[i] for i in range(x.ndim) if i not in axis]
+        return op(x, axis=tuple([axes[i] for i in axis])) if left == sorted(left) else None
+
+    def of_broadcast(node: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor | None:
+        wide = node.inputs[0]
+        lead = wide.ndim - x.ndim
+        counts = [wide.shape[i] for i in axis if i < lead or x.shape[i - lead] == 1]
+        if len(counts) < len(axis) or not all(isinstance(count, int) and count for count in counts):
+            return None  # of nothing it would be another thing
+        kept = tuple([1 if i in axis else size for i, size in enumerate(wide.shape)])
+        return reshape(broadcast_to(x, shape=kept), shape=node.shape)
+
+    def declared(kind: str, pattern: Any, body: Any, sentence: str, *cases: Any) -> Rule:
+        body.__doc__ = sentence
+        return rule(pattern, safety="exact", name=f"{name}_{kind}", cases=cases)(body)
+
+    kept = attr("keepdims")
+    dtype = "bool" if name in ("any", "all") else None
+    return [
+        declared(
+            "of_" + name,
+            op(op(x, axis=attr("first"), keepdims=kept), axis=axis, keepdims=kept),
+            again,
+            f"Two ``{name}`` in a row are one over the axes of both, each counted as in ``x``.",
+            lambda leaf: op(op(leaf(2, 3, 4, dtype=dtype), axis=1), axis=1),
+            lambda leaf: op(op(leaf(2, 3, dtype=dtype), axis=1, keepdims=True), axis=(0, 1), keepdims=True),
+        ),
+        declared(
+            "of_transpose",
+            op(transpose(x, axes=axes), axis=axis, keepdims=False),
+            of_transpose,
+            f"``{name}`` has no use for a permutation, if the axes that are left keep their order.",
+            lambda leaf: op(transpose(leaf(2, 3, 4, dtype=dtype), (1, 0, 2)), axis=0),
+        ),
+        declared(
+            "of_broadcast",
+            op(broadcast_to(x), axis=axis),
+            of_broadcast,
+            f"``{name}`` over copies is what they are copies of.",
+            lambda leaf: op(broadcast_to(leaf(3, dtype=dtype), (2, 3)), axis=0),
+            lambda leaf: op(broadcast_to(leaf(2, 1, dtype=dtype), (2, 3)), axis=1, keepdims=True),
+        ),
+    ]
+
+
+REDUCTIONS: Final = RuleSet(one for name in ("max", "min", "any", "all") for one in _reductions(OPS[name]))
 
 
 # ---------------------------------------------------------------- parts
@@ -340,3 +416,72 @@ def narrow_of_concatenated(x: Tensor, axis: int, start: Dim, length: Dim) -> Ten
             return part
         offset = part.shape[axis] + offset
     return None
+
+
+# ---------------------------------------------------------------- parts put back in their places
+def _segment(x: Tensor) -> tuple[int, int, int] | None:
+    """Of a tensor placed among zeros along one axis: the axis, and where its part begins and ends."""
+    if x.op is widen:
+        axis: int = x.attributes["axis"]
+        start, length = x.attributes["start"], x.inputs[0].shape[axis]
+        return (axis, start, start + length) if isinstance(start, int) and isinstance(length, int) else None
+    if x.op is not place or not all(isinstance(item, Span) and item.step in (None, 1) for item in x.attributes["index"].items):
+        return None
+    moved = [i for i, (size, whole) in enumerate(zip(x.inputs[0].shape, x.shape, strict=True)) if size != whole]
+    if len(moved) != 1:
+        return None
+    item, length = x.attributes["index"].items[moved[0]], x.inputs[0].shape[moved[0]]
+    whole = x.shape[moved[0]]
+    if not isinstance(length, int) or not isinstance(whole, int) or not length:
+        return None
+    start = range(whole)[slice(item.start, item.stop)].start
+    return moved[0], start, start + length
+
+
+_MOST: Final = 64
+"""Of how many parts a sum is looked at, so that a long one does not take time that grows with its square."""
+
+
+def _placed_terms(node: Tensor) -> list[Tensor]:
+    """The terms of a sum of sums; none if they are too many, or not all parts among zeros."""
+    found: list[Tensor] = []
+    waiting = [node]
+    while waiting:
+        x = waiting.pop()
+        if x.op is add:
+            waiting += x.inputs
+        elif x.op not in (place, widen) or len(found) == _MOST:
+            return []
+        else:
+            found.append(x)
+    return found
+
+
+@rule(
+    node,
+    safety="rounding",
+    reads=(place, widen),
+    cases=(
+        lambda leaf: widen(leaf(2, 3), axis=1, start=0, total=5) + widen(leaf(2, 2), axis=1, start=3, total=5),
+        lambda leaf: _in_places(leaf(2, 3), leaf(2, 1), leaf(2, 2)),
+    ),
+)
+def parts_in_their_places(node: Tensor) -> Tensor | None:
+    """A sum of parts among zeros, each in a place of its own, that fill an axis is these parts joined."""
+    terms = _placed_terms(node) if node.op is add else []
+    found = [(segment, term.inputs[0]) for term in terms if (segment := _segment(term)) is not None]
+    if not found or len(found) < len(terms) or len({segment[0] for segment, _ in found}) > 1:
+        return None
+    found.sort(key=lambda item: item[0])
+    axis = found[0][0][0]
+    ends = [0, *[segment[2] for segment, _ in found]]
+    if [segment[1] for segment, _ in found] != ends[:-1] or ends[-1] != node.shape[axis]:
+        return None
+    return concatenate([part for _, part in found], axis=axis)
+
+
+def _in_places(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    def put(x: Tensor, columns: slice) -> Tensor:
+        return place(x, shape=(2, 6), index=(slice(None), columns))
+
+    return put(b, slice(3, 4)) + put(a, slice(3)) + put(c, slice(-2, None))

@@ -7,6 +7,7 @@ from typing import Any, Final
 from graphc.core import Tensor
 from graphc.core.pattern import attr, var
 from graphc.ops import (
+    broadcast_to,
     exp,
     expm1,
     log,
@@ -31,6 +32,7 @@ from graphc.ops import (
 from graphc.rewrite.rule import rule
 
 x: Final[Any] = var("x")
+y: Final[Any] = var("y")
 axis: Final[Any] = attr("axis")
 keepdims: Final[Any] = attr("keepdims")
 
@@ -145,6 +147,87 @@ def _naive(x: Tensor) -> Tensor:
 def logistic(x: Tensor) -> Tensor:
     """The sigmoid spelt out."""
     return sigmoid(x)
+
+
+@rule(exp(x) / (1 + exp(x)), safety="overflow")
+def logistic_of_exp(x: Tensor) -> Tensor:
+    """The sigmoid spelt out with ``exp`` above and below, of which both may overflow."""
+    return sigmoid(x)
+
+
+@rule((y / (1 + exp(x))) * exp(x), safety="overflow")
+def slope_of_log_one_plus_exp(y: Tensor, x: Tensor) -> Tensor:
+    """The gradient of ``log(1 + exp(x))`` spelt out, of which both parts may overflow."""
+    return y * sigmoid(x)
+
+
+@rule(sigmoid(x) * exp(-x), safety="overflow")
+def sigmoid_times_exp(x: Tensor) -> Tensor:
+    """The other side of the sigmoid spelt out, of which one factor may overflow where the other underflows."""
+    return sigmoid(-x)
+
+
+@rule((y * sigmoid(x)) * exp(-x), safety="overflow")
+def slope_times_exp(y: Tensor, x: Tensor) -> Tensor:
+    """The other side of the sigmoid spelt out, of which one factor may overflow where the other underflows."""
+    return y * sigmoid(-x)
+
+
+@rule(1 - sigmoid(x), safety="overflow")
+def one_minus_sigmoid(x: Tensor) -> Tensor:
+    """The sigmoid of ``-x`` keeps the digits that cancel in ``1 - sigmoid(x)``."""
+    return sigmoid(-x)
+
+
+@rule(exp(log_sigmoid(x)), safety="rounding")
+def exp_of_log_sigmoid(x: Tensor) -> Tensor:
+    """``exp`` undoes the logarithm."""
+    return sigmoid(x)
+
+
+@rule(
+    exp(log_softmax(x, axis=axis)),
+    safety="rounding",
+    cases=(lambda leaf: exp(log_softmax(leaf(2, 3))), lambda leaf: exp(log_softmax(leaf(2, 3), axis=0))),
+)
+def exp_of_log_softmax(x: Tensor, axis: tuple[int, ...]) -> Tensor:
+    """``exp`` undoes the logarithm."""
+    return softmax(x, axis=axis)
+
+
+_share: Final[Any] = y / softmax(x, axis=axis)
+
+
+@rule(
+    softmax(x, axis=axis) * (_share - sum(_share * softmax(x, axis=axis), axis=axis, keepdims=True)),
+    safety="overflow",
+    cases=(lambda leaf: _slope_of_log_softmax(leaf(3), leaf(3), 0), lambda leaf: _slope_of_log_softmax(leaf(1, 3), leaf(3), 1)),
+)
+def slope_of_log_of_softmax(x: Tensor, y: Tensor, axis: tuple[int, ...]) -> Tensor:
+    """The gradient of ``log(softmax(x))`` spelt out divides by what may have underflowed; for a cross-entropy it is ``p - target``."""
+    y = broadcast_to(y, shape=x.shape)
+    return y - softmax(x, axis=axis) * sum(y, axis=axis, keepdims=True)
+
+
+@rule(
+    softmax(x, axis=axis) * (sum(_share * softmax(x, axis=axis), axis=axis, keepdims=True) - _share),
+    safety="overflow",
+    cases=(lambda leaf: _slope_of_minus_log_softmax(leaf(3), leaf(3), 0), lambda leaf: _slope_of_minus_log_softmax(leaf(1, 3), leaf(3), 1)),
+)
+def slope_of_minus_log_of_softmax(x: Tensor, y: Tensor, axis: tuple[int, ...]) -> Tensor:
+    """The gradient of ``-log(softmax(x))`` spelt out divides by what may have underflowed; for a cross-entropy it is ``p - target``."""
+    y = broadcast_to(y, shape=x.shape)
+    return softmax(x, axis=axis) * sum(y, axis=axis, keepdims=True) - y
+
+
+def _slope_of_log_softmax(x: Tensor, y: Tensor, axis: int) -> Tensor:
+    p = softmax(x, axis=axis)
+    return p * (y / p - sum(y / p * p, axis=axis, keepdims=True))
+
+
+def _slope_of_minus_log_softmax(x: Tensor, y: Tensor, axis: int) -> Tensor:
+    p = softmax(x, axis=axis)
+    return p * (sum(y / p * p, axis=axis, keepdims=True) - y / p)
 
 
 @rule(x * sigmoid(x), safety="rounding")
