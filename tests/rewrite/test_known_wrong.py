@@ -110,3 +110,8 @@ def test_named_sizes_may_be_anything(n):
     roots = [o.log(o.sum(o.exp(v), axis=0)), o.sum(-v, axis=0), o.sum(v, axis=0), v - v, o.sum(v * 2 + w * 0, axis=1)]
     for plain, fast in zip(interpret(roots, values), interpret(simplify(roots, DEFAULT).roots, values), strict=True):
         np.testing.assert_allclose(fast, plain)
+
+
+def test_scales_do_not_chase_each_other_around_empty_products():
+    a, b = input("a", (0, 0), "float64"), input("b", (0, 3), "float64")
+    simplify([(a * 0.5) @ b * 2.0, 0.5 * (a @ a), a @ (0.5 * a), o.sum(a * 0.5) * 2.0])

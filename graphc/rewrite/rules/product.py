@@ -91,7 +91,7 @@ def outer_product(a: Tensor, b: Tensor) -> Tensor | None:
 
 # ---------------------------------------------------------------- scales
 def _less_than_half(small: Dim, large: Dim) -> bool:
-    return isinstance(small, int) and isinstance(large, int) and 2 * small <= large
+    return isinstance(small, int) and isinstance(large, int) and 2 * small <= large > 0
 
 
 @rule(
