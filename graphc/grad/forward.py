@@ -14,12 +14,17 @@ from typing import Any
 from graphc import ops
 from graphc.core import Bundle, Op, Tensor, derived_from, dtypes, input, parts, toposort
 from graphc.core.graph import ancestors_through
-from graphc.grad.kinks import choices, guarded
+from graphc.grad.kinks import asked, asking, choices, guarded
 from graphc.grad.reverse import Kinks, carries, local_derivative, pullback
 
 
-def pushforward(ys: Sequence[Tensor], tangents: Mapping[Tensor, Tensor], kinks: Kinks = "zero") -> list[Tensor | None]:
+def pushforward(ys: Sequence[Tensor], tangents: Mapping[Tensor, Tensor], kinks: Kinks | None = None) -> list[Tensor | None]:
     """The tangent of each y, given those of nodes below; None for a y that does not depend on them."""
+    with asking(kinks or asked()):
+        return _swept(ys, tangents, asked())
+
+
+def _swept(ys: Sequence[Tensor], tangents: Mapping[Tensor, Tensor], kinks: Kinks) -> list[Tensor | None]:
     order = toposort(ys)
     active = ancestors_through(order, tangents, carries)
     found: dict[Tensor, Any] = dict(tangents)

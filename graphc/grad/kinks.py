@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from graphc import ops
@@ -17,6 +19,24 @@ def choices(node: Tensor, op: Op, y: Any, operands: Sequence[Tensor], kinks: str
         return [None] * len(operands)
     found = op.choice(y, *operands, **op.keywords(node))
     return [at if at is None or at.shape == x.shape else ops.broadcast_to(at, shape=x.shape) for at, x in zip(found, operands, strict=True)]
+
+
+_asked: ContextVar[Any] = ContextVar("kinks", default="zero")
+
+
+def asked() -> Any:
+    """What the derivative that is being taken does at kinks: bodies of loops and branches are differentiated in its name."""
+    return _asked.get()
+
+
+@contextmanager
+def asking(kinks: str) -> Generator[None, None, None]:
+    """Derivatives that are taken in this block do this at kinks unless they say otherwise."""
+    token = _asked.set(kinks)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
 
 
 def guarded(partial: Tensor, node: Tensor, at_kink: Tensor, kinks: str) -> Tensor:

@@ -15,7 +15,7 @@ from graphc import ops
 from graphc.core import Bundle, Op, Tensor, TensorType, derived_from, dtypes, parts, toposort
 from graphc.core.expr import Constant
 from graphc.core.graph import ancestors_through
-from graphc.grad.kinks import choices, guarded
+from graphc.grad.kinks import asked, asking, choices, guarded
 from graphc.grad.mask import Masks
 
 Kinks: TypeAlias = Literal["zero", "nan", "raise"]
@@ -69,9 +69,10 @@ class Sweep:
         self._arriving: dict[Tensor, list[Any]] = {}
         for y, seed in roots:
             self._arriving.setdefault(y, []).append(seed)
-        for node in reversed(order):
-            if node in self._arriving and node in self.active:
-                self._visit(node)
+        with asking(kinks):
+            for node in reversed(order):
+                if node in self._arriving and node in self.active:
+                    self._visit(node)
 
     def _visit(self, node: Tensor) -> None:
         with derived_from(node, gradient=True):
@@ -139,10 +140,10 @@ def local_derivative(node: Tensor, op: Op, index: int, kinks: Kinks) -> Any:
     return guarded(value, node, op.kinks(*node.inputs, **attributes), kinks)
 
 
-def pullback(ys: Sequence[Tensor], cotangents: Sequence[Tensor], xs: Sequence[Tensor], kinks: Kinks = "zero") -> list[Tensor]:
+def pullback(ys: Sequence[Tensor], cotangents: Sequence[Tensor], xs: Sequence[Tensor], kinks: Kinks | None = None) -> list[Tensor]:
     """The cotangents of ``xs`` given those of ``ys``; zeros for an x that no y depends on. Only inexact ys take part."""
     roots = [(y, g) for y, g in zip(ys, cotangents, strict=True) if dtypes.is_inexact(y.dtype)]
-    found = Sweep(roots, xs, kinks).cotangents
+    found = Sweep(roots, xs, kinks or asked()).cotangents
     return [found[x] if x in found else ops.zeros_like(x) for x in xs]
 
 

@@ -328,3 +328,21 @@ def test_bad_calls_say_what_fits(error: Any, text: str, call: Any) -> None:
     with pytest.raises(error, match=text) as caught:
         call()
     assert caught.value.fits
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_kinks_are_told_from_inside_bodies(backend: Any) -> None:
+    x = gc.input("x", (3,), "float64")
+    bodies = [
+        gc.sum(gc.scan(lambda c, v: (c + gc.abs(v), None), gc.constant(0.0, "float64"), x)[0]),
+        gc.cond(gc.sum(x) > -9, lambda x: gc.sum(gc.abs(x)), lambda x: gc.sum(x), x),
+        gc.sum(gc.checkpoint(gc.abs)(x)),
+    ]
+    for y in bodies:
+        for found in gc.evaluate(
+            [gc.grad(y, x, kinks="nan"), gc.jvp(y, x, [1.0, 1.0, 1.0], kinks="nan")], {x: [1.0, 0.0, -2.0]}, backend=backend
+        ):
+            assert np.isnan(found).any()
+        np.testing.assert_array_equal(gc.evaluate(gc.grad(y, x), {x: [1.0, 0.0, -2.0]}, backend=backend), [1, 0, -1])
+        with pytest.raises(gc.errors.KinkError if backend == "numpy" else gc.errors.BackendError):
+            gc.evaluate(gc.grad(y, x, kinks="raise"), {x: [1.0, 0.0, -2.0]}, backend=backend)
