@@ -90,4 +90,8 @@ def is_literal(node: Tensor, literal: bool | int | float) -> bool:
     # The first element decides nearly always, and spares a walk over a big array.
     if node.value.item(0) != literal or not (node.value == literal).all():
         return False
-    return literal != 0 or bool((np.signbit(node.value.astype("float64")) == (math.copysign(1, literal) < 0)).all())
+    if literal != 0:
+        return True
+    if node.value.dtype.kind == "c":
+        return not np.signbit(node.value.view(node.value.real.dtype)).any() and math.copysign(1, literal) > 0
+    return bool((np.signbit(node.value.astype("float64")) == (math.copysign(1, literal) < 0)).all())
