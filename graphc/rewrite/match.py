@@ -93,5 +93,5 @@ def is_literal(node: Tensor, literal: bool | int | float) -> bool:
     if literal != 0:
         return True
     if node.value.dtype.kind == "c":
-        return not np.signbit(node.value.view(node.value.real.dtype)).any() and math.copysign(1, literal) > 0
+        return math.copysign(1, literal) > 0 and not (np.signbit(node.value.real) | np.signbit(node.value.imag)).any()
     return bool((np.signbit(node.value.astype("float64")) == (math.copysign(1, literal) < 0)).all())
