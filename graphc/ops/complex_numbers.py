@@ -150,6 +150,8 @@ def _at_zero(y: Tensor, z: Tensor) -> tuple[Tensor | None]:
 
 @op(
     "xp.angle($z)",
+    promote=("z",),
+    compute=dtypes.inexact,
     tex=r"\arg($z)",
     text="arg($z)",
     kink_note="0 at 0",

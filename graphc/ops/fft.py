@@ -59,6 +59,10 @@ def _flops(signal: Tensor, axes: Sequence[int]) -> Dim:
     return signal.size * 5 * sum([(n - 1).bit_length() if isinstance(n, int) else 10 for n in sides])
 
 
+def _complex_flops(node: Tensor) -> Dim:
+    return _flops(node.inputs[0], node.attributes["axes"])
+
+
 def _real_flops(node: Tensor) -> Dim:
     """Half of what a complex signal costs."""
     signal = node.inputs[0] if dtypes.is_complex(node.dtype) else node
@@ -83,7 +87,7 @@ def _emit(inverse: bool) -> str:
     linear=("z",),
     promote=("z",),
     compute=dtypes.complex_of,
-    flops=lambda node: _flops(node.inputs[0], node.attributes["axes"]),
+    flops=_complex_flops,
     ulps=16,
     text="fft($z)",
     tex=r"\mathcal{F}($z)",

@@ -387,7 +387,6 @@ def _(mapped: tuple[bool, ...], x: Tensor, indices: Tensor, axis: int) -> Tensor
 
 @op(
     "add_along_axis($x, $indices, $axis, $length)",
-    jax="add_along_axis($x, $indices, $axis, $length)",
     helper='''
 def add_along_axis(x, indices, axis, length):
     """The elements of x added up along an axis of ``length`` where the indices say, in zeros."""

@@ -277,7 +277,6 @@ def solve_triangular(a, b, lower, transpose, unit_diagonal):
     return x.reshape((*stack, n)) if b.ndim == 1 else x.reshape((*stack, n, k))
 ''',
     imports="from scipy import linalg",
-    jax="solve_triangular($a, $b, $lower, $transpose, $unit_diagonal)",
     jax_helper='''
 def solve_triangular(a, b, lower, transpose, unit_diagonal):
     """x in a x = b; XLA's own form broadcasts nothing."""

@@ -28,12 +28,20 @@ EPSILON = 1e-7
 """How near to 0 and 1 probabilities are let, as Keras has it."""
 
 
+def _dense_flops(node: Tensor) -> Dim:
+    return node.inputs[1].size * 8
+
+
+def _sparse_flops(node: Tensor) -> Dim:
+    return node.inputs[1].size * 6
+
+
 @op(
     None,
     promote=("labels", "logits"),
     compute=dtypes.floating,
     linear=("labels",),
-    flops=lambda node: node.inputs[1].size * 8,
+    flops=_dense_flops,
     ulps=16,
     cases=(case((2, 3), (2, 3)), case((4,), (4,)), case((3, 2), (3, 2), axis=0)),
     tex=r"H($labels, \mathrm{softmax}($logits))",
@@ -72,7 +80,7 @@ def _stacks(mapped: Sequence[bool], labels: Tensor, logits: Tensor) -> tuple[Ten
 
 @op(
     None,
-    flops=lambda node: node.inputs[1].size * 6,
+    flops=_sparse_flops,
     ulps=16,
     cases=(case((3,), (3, 4), integers={"labels": 4}), case((2, 2), (2, 2, 3), integers={"labels": 3})),
     tex=r"-\log \mathrm{softmax}($logits)_{$labels}",

@@ -333,7 +333,6 @@ def window_max(x, size, strides, padding, dilation):
         x = y
     return x
 ''',
-    jax="window_max($x, $size, $strides, $padding, $dilation)",
     jax_helper='''
 def window_max(x, size, strides, padding, dilation):
     """The largest of each window."""

@@ -144,7 +144,6 @@ def _(mapped: tuple[bool, ...], key: Tensor, counter: Tensor, shape: Shape, dtyp
 
 @op(
     "$x.view($dtype)",
-    jax="jax.lax.bitcast_convert_type($x, $dtype)",
     view=True,
     flops=0,
     zero_gradient="the bits of a number carry no gradient",

@@ -219,6 +219,10 @@ def _tied(y: Tensor, x: Tensor, values: Tensor, indices: Tensor, axis: int) -> t
     return p.logical_and(old > 0, several), p.logical_and(new > 0, take(several, indices, axis=axis)), None
 
 
+def _compared(node: Tensor) -> Dim:
+    return node.inputs[1].size
+
+
 def _extremum(name: str, ufunc: str) -> dict[str, Any]:
     return {
         "emit": f"{name}_at($x, $values, $indices, $axis)",
@@ -234,7 +238,7 @@ def {name}_at(x, values, indices, axis):
 ''',
         "kink_note": "the old value and the new ones that tie share the gradient evenly",
         "choice": _tied,
-        "flops": lambda node: node.inputs[1].size,
+        "flops": _compared,
         "cases": _WRITTEN,
         **_INDICES,
     }
