@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,8 +13,10 @@ from graphc.core.sizes import Dim
 from graphc.grad.batch import batched
 from graphc.grad.forward import pushforward
 from graphc.grad.reverse import Kinks, pullback
-from graphc.grad.sparsity import Colouring, colouring, pattern
 from graphc.grad.transforms import check_tensors, grad, missing
+
+if TYPE_CHECKING:
+    from graphc.grad.sparsity import Colouring
 
 Mode = Literal["auto", "forward", "reverse", "coloured"]
 
@@ -106,6 +108,8 @@ def _groups(y: Tensor, x: Tensor, forced: bool) -> Colouring | None:
         if forced:
             raise ArgumentError("jacobian: colouring needs known sizes", given=[describe(y), describe(x)], fits="'forward' or 'reverse'")
         return None
+    from graphc.grad.sparsity import colouring, pattern  # brings the lowering along, which an import of graphc can do without
+
     found = pattern(y, x)
     return None if found is None else colouring(found)
 
