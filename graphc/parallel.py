@@ -1,18 +1,16 @@
 """Rows done in blocks that stay in the cache, and shards of them on several threads: what emitted NumPy source calls.
 
 How rows are cut depends on the sizes alone and never on how many threads there are, so that every machine adds up in the same order.
-NumPy's loops and BLAS release the interpreter's lock, so plain threads suffice; handing a shard over costs about ten microseconds.
+NumPy's loops release the interpreter's lock, so plain threads suffice; handing a shard over costs about ten microseconds.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib
 import itertools
 import os
 import threading
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -22,10 +20,7 @@ BLOCK_BYTES: Final = 1 << 17
 SHARD_MICROSECONDS: Final = 150.0
 """The least work worth a thread."""
 MOST_SHARDS: Final = 16
-LEAST_PRODUCT_ROWS: Final = 64
-"""Rows of a matrix product below which BLAS is slow."""
 BYTES_A_MICROSECOND: Final = 8e3
-FLOPS_A_MICROSECOND: Final = 4e4
 
 
 class Cut(NamedTuple):
@@ -35,20 +30,14 @@ class Cut(NamedTuple):
     block: int
 
 
-def cut(rows: int, row_bytes: int, widest: int, product_flops: int) -> Cut:
-    """Shards and blocks for this many rows.
-
-    ``row_bytes`` are written and read for a row in all, ``widest`` in one array; ``product_flops`` are those of matrix products a row,
-    whose shards are not cut into blocks, since BLAS has blocks of its own.
-    """
-    work = rows * (row_bytes / BYTES_A_MICROSECOND + product_flops / FLOPS_A_MICROSECOND)
-    most = min(MOST_SHARDS, rows // LEAST_PRODUCT_ROWS if product_flops else rows)
-    count = max(1, min(most, int(work // SHARD_MICROSECONDS)))
+def cut(rows: int, row_bytes: int, widest: int) -> Cut:
+    """Shards and blocks for this many rows, of which each writes ``row_bytes`` in all, and ``widest`` into one array."""
+    work = rows * row_bytes / BYTES_A_MICROSECOND
+    count = max(1, min(MOST_SHARDS, rows, int(work // SHARD_MICROSECONDS)))
     edges = [rows * i // count for i in range(count + 1)]
     shards = tuple(itertools.pairwise(edges))
     tallest = max([high - low for low, high in shards], default=0)
-    block = tallest if product_flops else min(tallest, max(1, BLOCK_BYTES // max(1, widest)))
-    return Cut(shards, max(1, block))
+    return Cut(shards, max(1, min(tallest, BLOCK_BYTES // max(1, widest))))
 
 
 Memory = Sequence[tuple[tuple[int, ...], Any]]
@@ -56,13 +45,13 @@ Memory = Sequence[tuple[tuple[int, ...], Any]]
 
 
 def by_rows(
-    body: Callable[..., None], rows: int, row_bytes: int, widest: int, product_flops: int, buffers: Memory = (), totals: Memory = ()
+    body: Callable[..., None], rows: int, row_bytes: int, widest: int, buffers: Memory = (), totals: Memory = ()
 ) -> Callable[..., tuple[Any, ...]]:
     """The function that calls ``body(low, high, *buffers, *totals, *arrays)`` for every block of rows and returns the totals, added up.
 
     ``buffers`` are given without their first axis, the rows of a block. How the rows are cut is :func:`cut`'s.
     """
-    plan = cut(rows, row_bytes, widest, product_flops)
+    plan = cut(rows, row_bytes, widest)
     count = len(plan.shards)
     own = [tuple([np.empty((min(plan.block, rows), *shape), dtype) for shape, dtype in buffers]) for _ in range(min(count, threads()))]
     sums = [tuple([np.zeros(shape, dtype) for shape, dtype in totals]) for _ in range(count)]
@@ -88,7 +77,7 @@ def by_rows(
                     scratch = [buffer[: stop - start] for buffer in scratch]
                 body(start, stop, *scratch, *sums[number], *arrays)
 
-        _run(shard, count, len(own), bool(product_flops))
+        _run(shard, count, len(own))
         return tuple([_added(parts) for parts in zip(*sums, strict=True)])
 
     return run
@@ -167,15 +156,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-def _run(shard: Callable[[int, int], None], count: int, workers: int, products: bool) -> None:
+def _run(shard: Callable[[int, int], None], count: int, workers: int) -> None:
     pool = _shared_pool() if workers > 1 else None
     if pool is None or not pool.busy.acquire(blocking=False):
         for number in range(count):
             shard(number, 0)
         return
     try:
-        with one_blas_thread() if products else _nothing():
-            _share(shard, count, pool.helpers[: workers - 1])
+        _share(shard, count, pool.helpers[: workers - 1])
     finally:
         pool.busy.release()
 
@@ -201,29 +189,3 @@ def _share(shard: Callable[[int, int], None], count: int, helpers: Sequence[_Hel
         error, helper.error = helper.error, None
         if error is not None:
             raise error
-
-
-@contextmanager
-def _nothing() -> Generator[None, None, None]:
-    yield
-
-
-@functools.cache
-def _blas() -> list[Any]:
-    """The BLAS libraries that are loaded, found once: setting their threads takes a microsecond."""
-    controller: Any = importlib.import_module("threadpoolctl").ThreadpoolController()  # it looks through every library of the process
-    return [library for library in controller.lib_controllers if library.user_api == "blas"]
-
-
-@contextmanager
-def one_blas_thread() -> Generator[None, None, None]:
-    """BLAS works on the thread that calls it, so that its threads and ours do not fight for the cores."""
-    libraries = _blas()
-    before = [library.num_threads for library in libraries]
-    for library in libraries:
-        library.set_num_threads(1)
-    try:
-        yield
-    finally:
-        for library, number in zip(libraries, before, strict=True):
-            library.set_num_threads(number)

@@ -1,8 +1,8 @@
 """Fusing steps into loops over rows: what works on each row by itself is done block of rows by block of rows, in the cache.
 
 A step works by rows when row ``i`` of its result needs only row ``i`` of some operands and the whole of others: pointwise ops, reductions
-along other axes, products of matrices (by the rows of the left one). A sum over all rows can be added up on the way. Steps of one
-number of rows that hang together only so become one :class:`Rows`.
+along other axes. A sum over all rows can be added up on the way. Steps of one number of rows that hang together only so become one
+:class:`Rows`. Products of matrices stay out: BLAS has blocks and threads of its own, and is quicker on the whole.
 """
 
 from __future__ import annotations
@@ -40,15 +40,6 @@ class Rows:
     def inputs(self) -> tuple[Tensor, ...]:
         """What it reads, each once."""
         return tuple(dict.fromkeys((*self.sliced, *self.whole)))
-
-    @property
-    def product_flops(self) -> Dim:
-        """Operations of the products of matrices, a row."""
-        total: Dim = 0
-        for node in self.nodes:
-            if _is_product(node):
-                total = node.shape[-1] * node.inputs[0].shape[-1] * 2 + total
-        return total
 
 
 def fuse(plan: Schedule) -> Schedule:
@@ -162,8 +153,6 @@ def _rows_of(node: Tensor) -> Dim | None:
     x = node.inputs[0] if node.inputs else None
     if x is None or not x.ndim:
         return None
-    if op.name == "matmul":
-        return x.shape[0] if x.ndim == 2 and node.inputs[1].ndim <= 2 and x is not node.inputs[1] else None
     if op.name in _REDUCTIONS:
         axes: tuple[int, ...] = node.attributes["axis"]
         if 0 not in axes:
@@ -175,10 +164,6 @@ def _rows_of(node: Tensor) -> Dim | None:
 _REDUCTIONS = ("sum", "max", "min", "any", "all")
 
 
-def _is_product(node: Tensor) -> bool:
-    return node.op is not None and node.op.name == "matmul"
-
-
 def _is_sum(node: Tensor, rows: Any) -> bool:
     """Whether the node adds up over the rows."""
     return node.op is not None and node.op.name == "sum" and 0 in node.attributes["axis"]
@@ -186,8 +171,6 @@ def _is_sum(node: Tensor, rows: Any) -> bool:
 
 def _by_rows(node: Tensor, x: Tensor) -> bool:
     """Whether the node reads this operand row by row, and not whole in each."""
-    if _is_product(node):
-        return x is node.inputs[0]
     if node.op is not None and node.op.pointwise:
         return x.ndim == node.ndim > 0 and x.shape[0] == node.shape[0] and x.shape[0] != 1
     return True

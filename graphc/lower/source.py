@@ -235,7 +235,7 @@ def _block_function(w: _Writer, loop: Rows, block: Schedule, by_rows: Sequence[T
         f"def {name}({', '.join(parameters)}):",
         *(f"    {line}" for line in lines),
         "",
-        f"{name} = by_rows({name}, {loop.size}, {touched}, {width}, {loop.product_flops}, [{', '.join(scratches)}], [{', '.join(sums)}])",
+        f"{name} = by_rows({name}, {loop.size}, {touched}, {width}, [{', '.join(scratches)}], [{', '.join(sums)}])",
     ]
 
 

@@ -25,7 +25,6 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "SMALLEST", 0)
     monkeypatch.setattr(parallel, "BLOCK_BYTES", 16)
     monkeypatch.setattr(parallel, "SHARD_MICROSECONDS", 1e-6)
-    monkeypatch.setattr(parallel, "LEAST_PRODUCT_ROWS", 1)
     monkeypatch.setenv("GRAPHC_THREADS", "3")
     monkeypatch.setattr(parallel, "_pool", None)
 
@@ -88,11 +87,11 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.Mon
 
 def test_rows_are_cut_by_sizes_alone() -> None:
     for count in (0, 1, 5, 1000, 4097):
-        cut = parallel.cut(count, 4000, 4000, 0)
+        cut = parallel.cut(count, 4000, 4000)
         assert sum(high - low for low, high in cut.shards) == count
         assert cut.block >= 1
-    assert len(parallel.cut(128, 10_000, 4000, 800_000).shards) == 2
-    assert len(parallel.cut(10, 40, 40, 0).shards) == 1
+    assert len(parallel.cut(1000, 40_000, 4000).shards) > 1
+    assert len(parallel.cut(10, 40, 40).shards) == 1
 
 
 @pytest.mark.usefixtures("eager")
@@ -101,11 +100,11 @@ def test_an_error_in_a_helper_reaches_the_caller_and_the_next_call_works() -> No
         if low == 3:
             raise ZeroDivisionError
 
-    run = parallel.by_rows(body, 6, 1, 1, 0)
+    run = parallel.by_rows(body, 6, 1, 1)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             run()
-    assert parallel.by_rows(lambda low, high: None, 6, 1, 1, 0)() == ()
+    assert parallel.by_rows(lambda low, high: None, 6, 1, 1)() == ()
 
 
 @pytest.mark.usefixtures("eager")
