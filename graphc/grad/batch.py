@@ -14,6 +14,7 @@ from graphc.core import OPS, Bundle, Op, Tensor, TensorType, as_tensor, close, d
 from graphc.core.attributes import axis_of
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.sizes import Dim
+from graphc.ops.shape import aligned
 
 Mapped = tuple[Any, bool]
 """A tensor (or the results of a node that has several), and whether it has the new axis."""
@@ -48,20 +49,10 @@ def _on_stacks(node: Tensor, inputs: list[Mapped], size: Dim) -> Mapped:
     if op.batch is not None:
         return op.batch(mapped, *values, **attributes), True
     if op.pointwise:
-        return _pointwise(node, op, inputs), True
+        return op.apply(aligned(mapped, values), node.attrs), True
     if op.expand is not None:
         return _taken_apart(node, op, inputs, size), True
     return _looped(node, op, inputs, size), True
-
-
-def _pointwise(node: Tensor, op: Op, inputs: list[Mapped]) -> Tensor:
-    """Axes of size 1 after the new one, so that shorter operands still broadcast from the last axis."""
-    rank = max(old.ndim for old in node.inputs)
-    values = [
-        ops.reshape(x, (x.shape[0], *[1] * (rank - x.ndim + 1), *x.shape[1:])) if mapped and x.ndim - 1 < rank else x
-        for x, mapped in inputs
-    ]
-    return op.apply(tuple(values), node.attrs)
 
 
 def _taken_apart(node: Tensor, op: Op, inputs: list[Mapped], size: Dim) -> Any:

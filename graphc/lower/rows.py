@@ -50,8 +50,7 @@ def fuse(plan: Schedule) -> Schedule:
 
 class _Fusion:
     def __init__(self, plan: Schedule) -> None:
-        self.plan = plan
-        self.nodes: list[Tensor] = [node for node in plan.steps if isinstance(node, Tensor)]
+        self.nodes: tuple[Tensor, ...] = plan.steps
         self.leaving = {*plan.outputs, *plan.updates.values()}
         self.readers: dict[Tensor, list[Tensor]] = {node: [] for node in self.nodes}
         for node in self.nodes:
@@ -76,7 +75,7 @@ class _Fusion:
 
     def _joins(self, x: Tensor, node: Tensor) -> bool:
         """Whether ``node`` can be in the loop that computes its operand ``x``."""
-        return self.key.get(x) is not None and self.key[x] == self.key[node] and not _is_sum(x, self.key[x]) and _by_rows(node, x)
+        return self.key.get(x) is not None and self.key[x] == self.key[node] and not _is_sum(x) and _by_rows(node, x)
 
     def _raise_levels(self) -> None:
         for node in self.nodes:
@@ -131,8 +130,8 @@ class _Fusion:
             stand_in[node] = node.op.apply(tuple(operands), node.attrs)
             if node.label and not stand_in[node].label:
                 stand_in[node].label = node.label
-        kept = tuple([n for n in nodes if not _is_sum(n, rows) and (n in self.leaving or any(r not in inside for r in self.readers[n]))])
-        sums = tuple([n for n in nodes if _is_sum(n, rows)])
+        kept = tuple([n for n in nodes if not _is_sum(n) and (n in self.leaving or any(r not in inside for r in self.readers[n]))])
+        sums = tuple([n for n in nodes if _is_sum(n)])
         inner = schedule([*sliced.values(), *whole.values()], [stand_in[n] for n in (*kept, *sums)], {})
         return Rows(rows, tuple(nodes), tuple(sliced), tuple(whole), kept, sums, inner)
 
@@ -164,7 +163,7 @@ def _rows_of(node: Tensor) -> Dim | None:
 _REDUCTIONS = ("sum", "max", "min", "any", "all")
 
 
-def _is_sum(node: Tensor, rows: Any) -> bool:
+def _is_sum(node: Tensor) -> bool:
     """Whether the node adds up over the rows."""
     return node.op is not None and node.op.name == "sum" and 0 in node.attributes["axis"]
 

@@ -11,7 +11,7 @@ from graphc.core import Tensor, TensorType, case, dtypes, op, sizes
 from graphc.core.errors import DTypeError
 from graphc.ops import pointwise as p
 from graphc.ops.reduce import sum_to
-from graphc.ops.shape import reshape, zeros_like
+from graphc.ops.shape import aligned, zeros_like
 
 __all__ = ["angle", "complex", "conj", "imag", "real"]
 
@@ -20,17 +20,12 @@ def _unlike(z: TensorType) -> TensorType:
     return z.with_dtype(dtypes.real(z.dtype))
 
 
-def aligned(mapped: tuple[bool, ...], operands: tuple[Tensor, ...]) -> list[Tensor]:
-    """Operands that broadcast, with axes of size 1 after the new first one, so that they still do on stacks."""
-    rank = max([x.ndim - m for x, m in zip(operands, mapped, strict=True)])
-    return [reshape(x, (x.shape[0], *[1] * (rank + 1 - x.ndim), *x.shape[1:])) if m else x for x, m in zip(operands, mapped, strict=True)]
-
-
 def _complex(a: Tensor, b: Tensor) -> Tensor:
     return complex(a, b)
 
 
-def _parts(z: Tensor) -> list[Tensor]:
+def both_parts(z: Tensor) -> list[Tensor]:
+    """The real and the imaginary part: what tests may compare."""
     return [real(z), imag(z)]
 
 
@@ -90,7 +85,7 @@ def _(g: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor]:
     domain=((-3.0, 3.0),),
     laws=("involution",),
     tex=r"\overline{$z}",
-    cases=(case((2, 3)), case((2,), (2,), through=_complex, seen=_parts)),
+    cases=(case((2, 3)), case((2,), (2,), through=_complex, seen=both_parts)),
 )
 def conj(z: TensorType) -> TensorType:
     """The complex conjugate; a real number itself."""
@@ -122,7 +117,7 @@ def complex_of(a, b):
     z.real, z.imag = a, b
     return z
 ''',
-    cases=(case((2,), (2,), seen=_parts), case((2, 3), (3,), seen=_parts), case((), (), seen=_parts)),
+    cases=(case((2,), (2,), seen=both_parts), case((2, 3), (3,), seen=both_parts), case((), (), seen=both_parts)),
 )
 def complex(a: TensorType, b: TensorType) -> TensorType:
     """``a + ib`` of two real tensors, which broadcast: complex64 of float32, complex128 of float64."""

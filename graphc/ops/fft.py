@@ -14,7 +14,7 @@ from graphc.core.attributes import Axes, Axis, axes_of, axis_of
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.sizes import Dim
 from graphc.ops import pointwise as p
-from graphc.ops.complex_numbers import complex, imag, real
+from graphc.ops.complex_numbers import both_parts, complex, real
 from graphc.ops.creation import arange
 from graphc.ops.shape import concatenate, narrow, number, reshape, roll, zeros
 
@@ -69,14 +69,6 @@ def _real_flops(node: Tensor) -> Dim:
     return sizes.sliced(_flops(signal, [node.attributes["axis"]]), None, None, 2)
 
 
-def _parts(z: Tensor) -> list[Tensor]:
-    return [real(z), imag(z)]
-
-
-def _complex(a: Tensor, b: Tensor) -> Tensor:
-    return complex(a, b)
-
-
 def _emit(inverse: bool) -> str:
     return f"xp.fft.{'i' if inverse else ''}fftn($z, axes=$axes, norm=$norm)"
 
@@ -92,10 +84,10 @@ def _emit(inverse: bool) -> str:
     text="fft($z)",
     tex=r"\mathcal{F}($z)",
     cases=(
-        case((4,), (4,), through=_complex, seen=_parts, axes=(0,), inverse=False, norm="backward"),
-        case((2, 3), (2, 3), through=_complex, seen=_parts, axes=(0, 1), inverse=True, norm="ortho"),
-        case((2, 3), (2, 3), through=_complex, seen=_parts, axes=(0,), inverse=True, norm="forward"),
-        case((2, 1), (2, 1), through=_complex, seen=_parts, axes=(1,), inverse=True, norm="backward"),
+        case((4,), (4,), through=complex, seen=both_parts, axes=(0,), inverse=False, norm="backward"),
+        case((2, 3), (2, 3), through=complex, seen=both_parts, axes=(0, 1), inverse=True, norm="ortho"),
+        case((2, 3), (2, 3), through=complex, seen=both_parts, axes=(0,), inverse=True, norm="forward"),
+        case((2, 1), (2, 1), through=complex, seen=both_parts, axes=(1,), inverse=True, norm="backward"),
     ),
 )
 def transform(z: TensorType, *, axes: Axes, inverse: bool, norm: Normalisation) -> TensorType:
@@ -132,10 +124,10 @@ def _half(n: Dim) -> Dim:
     text="rfft($x)",
     tex=r"\mathcal{F}($x)",
     cases=(
-        case((4,), seen=_parts, axis=0, norm="backward"),
-        case((2, 5), seen=_parts, axis=1, norm="ortho"),
-        case((3, 2), seen=_parts, axis=0, norm="forward"),
-        case((1,), seen=_parts, axis=0, norm="backward"),
+        case((4,), seen=both_parts, axis=0, norm="backward"),
+        case((2, 5), seen=both_parts, axis=1, norm="ortho"),
+        case((3, 2), seen=both_parts, axis=0, norm="forward"),
+        case((1,), seen=both_parts, axis=0, norm="backward"),
     ),
 )
 def real_transform(x: TensorType, *, axis: Axis, norm: Normalisation) -> TensorType:
@@ -168,10 +160,10 @@ def _(mapped: tuple[bool, ...], x: Tensor, axis: int, norm: Norm) -> Tensor:
     text="irfft($z)",
     tex=r"\mathcal{F}^{-1}($z)",
     cases=(
-        case((3,), (3,), through=_complex, axis=0, n=4, norm="backward"),
-        case((2, 3), (2, 3), through=_complex, axis=1, n=5, norm="ortho"),
-        case((2, 3), (2, 3), through=_complex, axis=0, n=2, norm="forward"),
-        case((1,), (1,), through=_complex, axis=0, n=1, norm="backward"),
+        case((3,), (3,), through=complex, axis=0, n=4, norm="backward"),
+        case((2, 3), (2, 3), through=complex, axis=1, n=5, norm="ortho"),
+        case((2, 3), (2, 3), through=complex, axis=0, n=2, norm="forward"),
+        case((1,), (1,), through=complex, axis=0, n=1, norm="backward"),
     ),
 )
 def real_inverse(z: TensorType, *, axis: Axis, n: Dim, norm: Normalisation) -> TensorType:

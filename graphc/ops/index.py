@@ -19,6 +19,7 @@ from graphc.core.errors import ArgumentError, BoundsError, DTypeError, GraphcErr
 from graphc.core.expr import METHODS, Constant
 from graphc.core.sizes import Dim, Shape
 from graphc.ops import pointwise as p
+from graphc.ops.creation import arange
 from graphc.ops.reduce import sum_to
 from graphc.ops.shape import broadcast_to, expand_dims, reshape, stack, transpose
 
@@ -196,12 +197,6 @@ def index_dtype(dtype: str) -> str:
 _INDICES: dict[str, Any] = {"promote": ("indices",), "compute": index_dtype, "raises": True}
 
 
-@op("xp.arange($length)", flops=0, text="arange($length)", tex=r"\operatorname{arange}($length)", cases=(case(length=3), case(length=0)))
-def iota(*, length: Dim) -> TensorType:
-    """The indices of an axis: 0, 1, 2 ..., int64."""
-    return TensorType("int64", (length,))
-
-
 @op(
     "xp.take($x, $indices, axis=$axis)",
     linear=("x",),
@@ -255,7 +250,7 @@ def rows_of(x: Tensor, axis: int) -> Tensor:
 
 def rows_at(indices: Tensor, size: Dim) -> Tensor:
     """Where the rows that a stack of indices names are among those of all members."""
-    member = reshape(iota(length=indices.shape[0]), (indices.shape[0],) + (1,) * (indices.ndim - 1))
+    member = reshape(arange(indices.shape[0]), (indices.shape[0],) + (1,) * (indices.ndim - 1))
     return flat_index([member, indices], shape=(indices.shape[0], size), axes=(0, 1))
 
 

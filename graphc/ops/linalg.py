@@ -30,7 +30,7 @@ from graphc.ops import pointwise as p
 from graphc.ops import reduce
 from graphc.ops.creation import eye
 from graphc.ops.product import matmul, swap
-from graphc.ops.shape import broadcast_to, concatenate, expand_dims, narrow, reshape, tril, triu, zeros_like
+from graphc.ops.shape import aligned, broadcast_to, concatenate, expand_dims, narrow, reshape, tril, triu, zeros_like
 
 __all__ = [
     "adjugate",
@@ -1004,16 +1004,9 @@ def _solved_stacks(f: Op, mapped: tuple[bool, ...], a: Tensor, b: Tensor, **attr
     """A stack of right-hand sides that are vectors gets columns; the stacks are aligned where both have one."""
     vector = b.ndim - mapped[1] == 1
     b = _column(b) if vector else b
-    inner = max(a.ndim - mapped[0], b.ndim - mapped[1])
-    a, b = [_aligned(x, inner) if leading else x for leading, x in zip(mapped, (a, b), strict=True)]
+    a, b = aligned(mapped, (a, b))
     y = f(a, b, **attributes)
     return reshape(y, y.shape[:-1]) if vector else y
-
-
-def _aligned(x: Tensor, inner: int) -> Tensor:
-    """The axes behind the first filled up with ones to this number."""
-    missing = inner - (x.ndim - 1)
-    return expand_dims(x, axis=tuple(range(1, 1 + missing))) if missing else x
 
 
 for _f in (inv, pinv, det, cofactors, slogdet, cholesky, qr, svd, svdvals, eigh, eigvalsh, expm):

@@ -56,6 +56,17 @@ def stacked(mapped: Sequence[bool], operands: Sequence[Tensor]) -> tuple[Tensor,
     return tuple([x if own else broadcast_to(x, shape=(count, *x.shape)) for x, own in zip(operands, mapped, strict=True)])
 
 
+def aligned(mapped: Sequence[bool], operands: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Operands that broadcast, with axes of size 1 after the new first axis, so that shorter ones still do from the last axis."""
+    rank = max([x.ndim - own for x, own in zip(operands, mapped, strict=True)])
+    return tuple(
+        [
+            reshape(x, (x.shape[0], *[1] * (rank + 1 - x.ndim), *x.shape[1:])) if own and x.ndim <= rank else x
+            for x, own in zip(operands, mapped, strict=True)
+        ]
+    )
+
+
 @op(
     "xp.reshape($x, $shape)",
     view=True,

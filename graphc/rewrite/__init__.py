@@ -3,7 +3,6 @@
 from graphc.rewrite.engine import Application, Simplified, simplify
 from graphc.rewrite.match import matches
 from graphc.rewrite.rule import SAFETIES, Rule, RuleSet, rule
-from graphc.rewrite.scale import fold_scales
 from graphc.rewrite.table import ALL, DEFAULT, UNSAFE
 
 __all__ = [
@@ -15,7 +14,6 @@ __all__ = [
     "Rule",
     "RuleSet",
     "Simplified",
-    "fold_scales",
     "matches",
     "rule",
     "simplify",

@@ -113,10 +113,10 @@ def test_a_jacobian_of_a_named_size() -> None:
 
 
 def test_elementwise_hessians_take_one_sweep() -> None:
-    """The stacks of the coloured Jacobian have one row, not a thousand."""
+    """The products of the coloured Jacobian are of stacks with one row, not a thousand."""
     x = gc.input("x", (1000,), "float64")
-    widest = max((node.shape[0] for node in toposort([gc.jacobian(gc.sin(x), x)]) if node.ndim == 2 and node.shape[1] == 1000), default=0)
-    assert widest in (1, 1000)
+    products = [node for node in toposort([gc.jacobian(gc.sin(x), x)]) if node.op and node.op.name == "multiply"]
+    assert [node.shape for node in products] == [(1, 1000)]
     value = np.linspace(0, 1, 1000)
     np.testing.assert_allclose(gc.evaluate(gc.jacobian(gc.sin(x), x), {x: value}), np.diag(np.cos(value)))
 

@@ -10,8 +10,8 @@ from graphc.core import OPS, Op, dtypes
 from graphc.core.errors import DTypeError
 
 rng = np.random.default_rng(0)
-# What NumPy defines by comparing the real parts first, or on a branch, and graphc leaves out.
-REFUSED = {
+# What NumPy defines by comparing the real parts first, or on a branch.
+NOT_COMPARED = {
     **dict.fromkeys(("less", "less_equal", "greater", "greater_equal", "maximum", "minimum", "clip"), "complex numbers have no order"),
     **dict.fromkeys(("sign", "round", "logical_and", "logical_or", "logical_not", "logical_xor"), "no meaning of their own"),
     **dict.fromkeys(
@@ -46,7 +46,7 @@ def _values(inputs: list[Any]) -> list[Any]:
 @pytest.mark.parametrize("op", [op for op in POINTWISE if op not in ACCEPTED], ids=lambda op: op.name)
 def test_what_is_refused_is_refused_by_numpy_too_or_for_a_reason(op: Op) -> None:
     function = getattr(np, {"asin": "arcsin", "acos": "arccos", "atan": "arctan"}.get(op.name, op.name), None)
-    if function is None or op.name in REFUSED:
+    if function is None or op.name in NOT_COMPARED:
         return
     with pytest.raises(TypeError):
         function(*[np.ones(2, "complex128")] * len(op.operands))

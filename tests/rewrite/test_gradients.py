@@ -7,7 +7,7 @@ import graphc as gc
 import graphc.ops as o
 from graphc.core import input, toposort
 from graphc.lower import interpret
-from graphc.rewrite import DEFAULT, fold_scales, simplify
+from graphc.rewrite import simplify
 
 RNG = np.random.default_rng(3)
 
@@ -98,64 +98,7 @@ def test_the_gradient_of_log_one_plus_exp_does_not_overflow():
         np.testing.assert_allclose(np.abs(value[1]), 0.5)
 
 
-# ---------------------------------------------------------------- scales
-def network(depth, scale=0.01, weights=4):
-    x, t = leaf(3, weights), leaf(3, weights)
-    h, parameters = x, []
-    for k in range(depth):
-        w, b = leaf(weights, weights, name=f"w{k}"), leaf(weights, name=f"b{k}")
-        parameters += [w, b]
-        h = o.relu(h @ w + b)
-    loss = o.mean(-o.sum(t * o.log_softmax(h), axis=1))
-    return parameters, loss, gc.grad(loss, parameters), scale
-
-
-def test_a_learning_rate_goes_into_the_constant_of_the_loss():
-    parameters, loss, gradients, rate = network(4)
-    roots = [loss, *[p - rate * g for p, g in zip(parameters, gradients, strict=True)]]
-    new = fold_scales(roots)
-    same_values(roots, new)
-    plain, fast = simplify(roots).roots, simplify(new).roots
-    same_values(roots, fast)
-    assert ops_of(plain).count("multiply") - ops_of(fast).count("multiply") == len(parameters)
-
-
-def test_a_named_batch_size_is_no_hindrance():
-    x, t, w = leaf("batch", 3), leaf("batch", 5), leaf(3, 5)
-    loss = o.mean(o.sum(o.square(x @ w - t), axis=1))
-    root = w - 0.01 * gc.grad(loss, [w])[0]
-    (new,) = fold_scales([root])
-    assert new is not root
-    values = {x: RNG.normal(size=(4, 3)).astype("float32"), t: RNG.normal(size=(4, 5)).astype("float32"), w: np.ones((3, 5), "float32")}
-    run = gc.compile([x, t, w], [root, *simplify([new]).roots])
-    plain, fast = run(*values.values())
-    np.testing.assert_allclose(fast, plain, rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "case",
-    ["read twice", "a root", "too small", "too large", "narrow", "one", "no gradient", "clipped"],
-)
-def test_a_scale_stays_where_it_does_not_pay_or_is_not_safe(case):
-    rate = {"too small": 1e-9, "too large": 7.0}.get(case, 0.01)
-    parameters, loss, gradients, _ = network(2)
-    if case == "narrow":
-        gradients = [o.cast(o.cast(g, dtype="float16"), dtype="float32") for g in gradients]
-    if case == "read twice":
-        roots = [p - rate * g + o.exp(g) for p, g in zip(parameters, gradients, strict=True)]
-    elif case == "clipped":
-        norm = o.sqrt(o.sum(o.square(gradients[0])))
-        roots = [p - rate * (g / norm) for p, g in zip(parameters, gradients, strict=True)]
-    elif case == "one":
-        roots = [parameters[0] - rate * gradients[0] + 0 * o.sum(gradients[0])]
-    elif case == "no gradient":
-        roots = [rate * o.exp(p) for p in parameters]
-    else:
-        roots = [loss, *[p - rate * g for p, g in zip(parameters, gradients, strict=True)], *(gradients if case == "a root" else [])]
-    assert fold_scales(roots) == roots
-
-
-def test_scales_and_rules_keep_the_values_of_random_programs():
+def test_rules_keep_the_values_of_random_programs():
     for seed in range(25):
         rng = np.random.default_rng(seed)
         x, w, v = leaf(4, 3), leaf(3, 5), leaf(5)
@@ -164,4 +107,4 @@ def test_scales_and_rules_keep_the_values_of_random_programs():
         loss = [o.mean, o.sum, lambda h: o.sum(o.square(h)) / 7][rng.integers(3)](h)
         gradients = gc.grad(loss, [x, w, v])
         roots = [loss, *[p - 0.05 * g for p, g in zip([x, w, v], gradients, strict=True)]]
-        same_values(roots, simplify(fold_scales(roots), DEFAULT).roots, rtol=1e-4)
+        same_values(roots, simplify(roots).roots, rtol=1e-4)
