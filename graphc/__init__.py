@@ -9,28 +9,31 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from graphc import init, ops
-from graphc.core import Constant, Input, Tensor, TensorType, Variable, constant, errors, input, variable
-from graphc.grad import (
-    checkpoint,
-    cond,
-    custom_gradient,
-    grad,
-    hessian,
-    hvp,
-    jacobian,
-    jvp,
-    map,
-    scan,
-    value_and_grad,
-    vjp,
-    vmap,
-    while_loop,
-    why_no_gradient,
-)
-from graphc.grad import policy as kinks
-from graphc.ops import *  # noqa: F403  (every op is public under its own name)
-from graphc.ops import fft, linalg, random
+from graphc.core.collecting import collecting_paused
+
+with collecting_paused():  # a third of the time, with NumPy's objects walked again and again
+    from graphc import init, ops
+    from graphc.core import Constant, Input, Tensor, TensorType, Variable, constant, errors, input, variable
+    from graphc.grad import (
+        checkpoint,
+        cond,
+        custom_gradient,
+        grad,
+        hessian,
+        hvp,
+        jacobian,
+        jvp,
+        map,
+        scan,
+        value_and_grad,
+        vjp,
+        vmap,
+        while_loop,
+        why_no_gradient,
+    )
+    from graphc.grad import policy as kinks
+    from graphc.ops import *  # noqa: F403  (every op is public under its own name)
+    from graphc.ops import fft, linalg, random
 
 if TYPE_CHECKING:
     from graphc import nn
@@ -108,7 +111,8 @@ def __getattr__(name: str) -> Any:
 
         near = difflib.get_close_matches(name, __all__, 1)
         raise AttributeError(f"module 'graphc' has no attribute {name!r}" + (f"; is {near[0]!r} meant?" if near else ""))
-    module = importlib.import_module(_LATER[name])
+    with collecting_paused():
+        module = importlib.import_module(_LATER[name])
     value = module if name == "nn" else getattr(module, name)
     globals()[name] = value
     return value

@@ -1,8 +1,9 @@
 """What a computation is: types, tensors, ops, graphs. This package knows nothing of the others."""
 
 from graphc.core import dtypes, errors, sizes, tree
+from graphc.core.collecting import collecting_paused
 from graphc.core.expr import OPS, Constant, Input, Tensor, TensorLike, constant, describe
-from graphc.core.graph import consumers, rebuild, substitute, toposort
+from graphc.core.graph import consumers, order_remembered, rebuild, substitute, toposort
 from graphc.core.leaf import Variable, input, variable
 from graphc.core.op import Case, Op, as_tensor, case, op, parts, register
 from graphc.core.origin import Origin, derived_from
@@ -26,6 +27,7 @@ __all__ = [
     "bodies",
     "case",
     "close",
+    "collecting_paused",
     "constant",
     "consumers",
     "derived_from",
@@ -37,6 +39,7 @@ __all__ = [
     "map_bodies",
     "op",
     "parts",
+    "order_remembered",
     "rebuild",
     "register",
     "sizes",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
+from _thread import allocate_lock  # of threading, which takes a millisecond to import
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
-from weakref import WeakValueDictionary
+from weakref import _remove_dead_weakref, ref  # pyright: ignore[reportPrivateUsage, reportUnknownVariableType, reportAttributeAccessIssue]
 
 import numpy as np
 
@@ -164,10 +164,14 @@ class Tensor(Operators):
     forward: Tensor | None
     label: str | None
 
-    def __init__(self, op: Op | None, inputs: tuple[Tensor, ...], attrs: tuple[Any, ...], type: TensorType) -> None:
-        self.op, self.inputs, self.attrs, self.type = op, inputs, attrs, type
-        self.origin, self.forward = origin.current()
-        self.label = None
+    def __init__(
+        self, op: Op | None, inputs: tuple[Tensor, ...], attrs: tuple[Any, ...], type: TensorType, like: Tensor | None = None
+    ) -> None:
+        self.op, self.inputs, self.attrs, self.type, self.label = op, inputs, attrs, type, None
+        if like is None or like.origin is None:
+            self.origin, self.forward = origin.current()
+        else:
+            self.origin, self.forward = like.origin, like.forward
 
     @property
     def shape(self) -> Shape:
@@ -363,21 +367,41 @@ class Constant(Tensor):
         return f"<constant {self.value!r}>" if self.value.size == 1 else super().__repr__()
 
 
-_nodes: WeakValueDictionary[tuple[Any, ...], Tensor] = WeakValueDictionary()
-_interning = threading.Lock()
+class _Entry(ref["Tensor"]):
+    """A weak reference to a node that knows the node's key. ``WeakValueDictionary`` has such entries too, at twice the price of a node."""
+
+    __slots__ = ("key",)
+    key: tuple[Any, ...]
 
 
-def intern(op: Op, inputs: tuple[Tensor, ...], attrs: tuple[Any, ...], type: TensorType) -> Tensor:
-    """The node of this operation on these inputs: the one that exists, or a new one."""
+_nodes: dict[tuple[Any, ...], _Entry] = {}
+_interning = allocate_lock()
+
+
+def _forget(entry: Any) -> None:
+    _remove_dead_weakref(_nodes, entry.key)  # in one step: meanwhile another thread may have made the node anew
+
+
+def _remember(key: tuple[Any, ...], node: Tensor) -> None:
+    entry = _Entry(node, _forget)
+    entry.key = key
+    _nodes[key] = entry
+
+
+def _known(key: tuple[Any, ...]) -> Any:
+    entry = _nodes.get(key)
+    return entry if entry is None else entry()
+
+
+def intern(op: Op, inputs: tuple[Tensor, ...], attrs: tuple[Any, ...], type: TensorType, like: Tensor | None = None) -> Tensor:
+    """The node of this operation on these inputs: the one that exists, or a new one, which comes from the line that ``like`` is from."""
     # A node keeps its inputs alive, so their ids stay theirs for as long as the entry exists.
     key = (op.name, attrs, *map(id, inputs))
-    found = _nodes.get(key)
-    if found is not None:
-        return found
     with _interning:
-        found = _nodes.get(key)
+        found = _known(key)
         if found is None:
-            _nodes[key] = found = Tensor(op, inputs, attrs, type)
+            found = Tensor(op, inputs, attrs, type, like)
+            _remember(key, found)
     return found
 
 
@@ -387,9 +411,10 @@ _L = TypeVar("_L", bound=Tensor)
 def intern_leaf(key: tuple[Any, ...], make: Callable[[], _L]) -> _L:
     """The leaf of this key: the one that exists, or the one that ``make`` makes."""
     with _interning:
-        found = _nodes.get(key)
+        found = _known(key)
         if found is None:
-            _nodes[key] = found = make()
+            found = make()
+            _remember(key, found)
     return found  # type: ignore[return-value]
 
 
@@ -398,6 +423,20 @@ def constant(value: Any, dtype: Any = None) -> Constant:
 
     The array is copied. Raises :class:`DTypeError` for a dtype that graphc does not have.
     """
+    if value.__class__ not in _LITERALS:
+        return _of_content(value, dtype)
+    key = ("literal", value.__class__, value or str(value), dtype)  # there are two zeros, and they compare equal
+    found = _known(key)
+    if found is None:
+        found = _of_content(value, dtype)
+        _remember(key, found)
+    return found
+
+
+_LITERALS = (int, float)
+
+
+def _of_content(value: Any, dtype: Any) -> Constant:
     array = np.array(value, dtype=None if dtype is None else dtypes.numpy_dtype(dtypes.canonical(dtype)))
     name = dtypes.canonical(array.dtype)
     array.setflags(write=False)

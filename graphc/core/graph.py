@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from graphc.core.expr import Tensor
-from graphc.core.origin import derived_from
+
+_orders: ContextVar[dict[str, list[Tensor]] | None] = ContextVar("orders", default=None)
+
+
+@contextmanager
+def order_remembered() -> Generator[None, None, None]:
+    """In this block the order of the last graph that was sorted is at hand: the stages of a compiler ask for one order often."""
+    token = _orders.set({"roots": [], "order": []})
+    try:
+        yield
+    finally:
+        _orders.reset(token)
 
 
 def toposort(roots: Iterable[Tensor]) -> list[Tensor]:
     """Every node that the roots need, each once and after its inputs, in the order in which a depth-first walk ends."""
+    roots = list(roots)
+    last = _orders.get()
+    if last is None:
+        return _sorted(roots)
+    if last["roots"] != roots:
+        last["roots"], last["order"] = roots, _sorted(roots)
+    return list(last["order"])
+
+
+def _sorted(roots: list[Tensor]) -> list[Tensor]:
     order: list[Tensor] = []
     done: set[Tensor] = set()
-    stack = list(roots)[::-1]
-    while stack:
-        node = stack[-1]
-        if node in done:
-            stack.pop()
-            continue
-        waiting = [x for x in node.inputs if x not in done]
-        if waiting:
-            stack.extend(reversed(waiting))
-            continue
-        done.add(node)
-        order.append(node)
-        stack.pop()
+    for root in roots:
+        stack = [root]
+        while stack:
+            node = stack.pop()
+            if node in done:
+                continue
+            for x in node.inputs:
+                if x not in done:  # it comes up again after those that it waits for
+                    stack.append(node)
+                    stack += [y for y in reversed(node.inputs) if y not in done]
+                    break
+            else:
+                done.add(node)
+                order.append(node)
     return order
 
 
@@ -58,8 +82,9 @@ def substitute(roots: Iterable[Tensor], replacements: Mapping[Tensor, Any]) -> l
     roots = list(roots)
     new: dict[Tensor, Tensor] = dict(replacements)
     for node in toposort(roots):
-        if node not in new:
-            with derived_from(node):
-                new[node] = rebuild(node, tuple([new[x] for x in node.inputs]))
-            new[node].label = new[node].label or node.label
+        if node in new:
+            continue
+        inputs = tuple([new[x] for x in node.inputs])
+        new[node] = found = node if node.op is None or inputs == node.inputs else node.op.apply(inputs, node.attrs, node)
+        found.label = found.label or node.label
     return [new[root] for root in roots]

@@ -11,9 +11,7 @@ import functools
 import inspect
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import reduce
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 
@@ -22,6 +20,7 @@ from graphc.core.dtypes import DType
 from graphc.core.errors import ArgumentError, DTypeError, GraphcError
 from graphc.core.expr import OPS, Tensor, constant, describe, intern
 from graphc.core.pattern import Pattern
+from graphc.core.record import Record
 from graphc.core.sizes import Dim
 from graphc.core.subgraph import Subgraph
 from graphc.core.types import Bundle, TensorType
@@ -34,8 +33,10 @@ Canonical: TypeAlias = Callable[[Any, tuple[TensorType, ...]], Any]
 """Brings an attribute's many spellings to one, given the operands' types."""
 
 
-@dataclass(frozen=True)
-class Case:
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+class Case(Record):
     """One small legal call, for the tests: the shapes of the inputs, the attributes, and what the inputs have to go through.
 
     ``through`` makes the operands from the inputs, where not every tensor is legal: ``lambda a: a @ a.T`` for an op that wants a
@@ -43,8 +44,8 @@ class Case:
     """
 
     shapes: tuple[tuple[int, ...], ...]
-    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    integers: Mapping[str, int] = field(default_factory=dict[str, int])
+    attributes: Mapping[str, Any] = _NOTHING
+    integers: Mapping[str, int] = _NOTHING
     """Operands that hold indices, and the number that they stay below."""
     through: Callable[..., Any] | None = None
     seen: Callable[..., Any] | None = None
@@ -61,7 +62,6 @@ def case(
     return Case(shapes, attributes, integers or {}, through, seen)
 
 
-@dataclass(eq=False)
 class Op:
     """One operation. Calling it builds a node; the fields say the rest.
 
@@ -103,7 +103,7 @@ class Op:
     defaults: dict[str, Any]
     emit: str | Callable[..., str] | None = None
     jax: str | Callable[..., str] | None = None
-    out: str | None = None
+    out: str | Callable[..., str | None] | None = None
     view: bool = False
     pointwise: bool = False
     partials: tuple[Partial, ...] = ()
@@ -134,7 +134,24 @@ class Op:
     expand: Callable[..., Any] | None = None
     prune: Callable[[Tensor, set[int]], tuple[Tensor, list[int]] | None] | None = None
     zero_gradient: str = ""
-    _types: dict[Any, TensorType] = field(default_factory=dict[Any, TensorType])
+
+    def __init__(
+        self,
+        name: str,
+        rule: Callable[..., TensorType | tuple[TensorType, ...]],
+        operands: tuple[str, ...],
+        variadic: bool,
+        attributes: tuple[str, ...],
+        defaults: dict[str, Any],
+        **fields: Any,
+    ) -> None:
+        self.name, self.rule, self.operands, self.variadic = name, rule, operands, variadic
+        self.attributes, self.defaults = attributes, defaults
+        self._types: Final[dict[Any, TensorType]] = {}
+        unknown = fields.keys() - Op.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"an op has no field {min(unknown)!r}")
+        self.__dict__.update(fields)
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -184,7 +201,7 @@ class Op:
         return rule
 
     def _check_parameters(self, rule: Callable[..., Any], leading: tuple[str, ...]) -> None:
-        given = _parameters(rule)
+        given = parameters_of(rule)
         wanted = (*leading, *self.operands, *self.attributes)
         if given != wanted:
             raise TypeError(f"a rule of {self.name} takes ({', '.join(wanted)}), this one takes ({', '.join(given)})")
@@ -192,30 +209,35 @@ class Op:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The node of this operation. Raises a :class:`GraphcError` that describes the call when it does not fit."""
         operands, attributes = self._split(args, kwargs)
-        if any(isinstance(x, Pattern) for x in operands):
-            return Pattern(self, operands, attributes)
+        for x in operands:
+            if isinstance(x, Pattern):
+                return Pattern(self, operands, attributes)
         try:
             inputs = self._coerce(operands)
-            node = self.apply(inputs, self._canonical(attributes, tuple([x.type for x in inputs])))
+            node = self.apply(inputs, self._canonical(attributes, inputs))
         except GraphcError as error:
             if error.given:
                 raise
             raise self._explained(error, operands) from None
         return parts(node) if isinstance(node.type, Bundle) else node
 
-    def apply(self, inputs: tuple[Tensor, ...], attrs: tuple[Any, ...]) -> Tensor:
-        """The node on inputs of fitting dtypes with canonical attributes, as rewrites rebuild it; one node for several results."""
-        key = (attrs, *[x.type for x in inputs])
+    def apply(self, inputs: tuple[Tensor, ...], attrs: tuple[Any, ...], like: Tensor | None = None) -> Tensor:
+        """The node on inputs of fitting dtypes with canonical attributes, as rewrites rebuild it; one node for several results.
+
+        It carries the line of ``like``, if that is given, as with :class:`~graphc.core.origin.derived_from`.
+        """
+        types = [x.type for x in inputs]
+        key = (attrs, *types)
         type = self._types.get(key)
         if type is None:
-            found = self.rule(*[x.type for x in inputs], **dict(zip(self.attributes, attrs, strict=True)))
+            found = self.rule(*types, **dict(zip(self.attributes, attrs, strict=True)))
             type = found if isinstance(found, TensorType) else Bundle(found)
             if not any(isinstance(value, Subgraph) for value in attrs):  # a table may not keep whole graphs alive
                 self._types[key] = type
-        return intern(self, inputs, attrs, type)
+        return intern(self, inputs, attrs, type, like)
 
     def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if len(args) == len(self.operands) and not kwargs and not self.variadic:
+        if len(args) == len(self.operands) and not self.variadic and (not kwargs or self._takes.issuperset(kwargs)):
             return args, kwargs
         operands, attributes = self._bind(args, kwargs)
         return (tuple(operands[0]) if self.variadic else operands), attributes
@@ -242,9 +264,23 @@ class Op:
         near = difflib.get_close_matches(name, list(names), 1)
         return ArgumentError(f"{self.name} has no argument {name!r}" + (f"; is {near[0]!r} meant?" if near else ""), fits=", ".join(names))
 
-    def _canonical(self, given: Mapping[str, Any], types: tuple[TensorType, ...]) -> tuple[Any, ...]:
+    @functools.cached_property
+    def _takes(self) -> frozenset[str]:
+        return frozenset(self.attributes)
+
+    @functools.cached_property
+    def _promotes_all(self) -> bool:
+        return self.variadic or all(self._promoted)
+
+    @functools.cached_property
+    def _promoted(self) -> tuple[bool, ...]:
+        """Of each operand whether it is brought to the dtype of the others."""
+        return tuple([name in self.promote for name in self.operands])
+
+    def _canonical(self, given: Mapping[str, Any], inputs: tuple[Tensor, ...]) -> tuple[Any, ...]:
         if not self.attributes:
             return ()
+        types = tuple([x.type for x in inputs])
         values: list[Any] = []
         for name, canonical in self.canonical.items():
             if name not in given and name not in self.defaults:
@@ -255,17 +291,16 @@ class Op:
     def _coerce(self, operands: tuple[Any, ...]) -> tuple[Tensor, ...]:
         if not self.promote:
             return tuple([x if isinstance(x, Tensor) else _lift(x) for x in operands])
-        together = operands if self.variadic else tuple([x for n, x in zip(self.operands, operands, strict=True) if n in self.promote])
+        if self._promotes_all:
+            dtype = self._meeting(operands)
+            return tuple([as_dtype(x, dtype) for x in operands])
+        dtype = self._meeting([x for x, promoted in zip(operands, self._promoted, strict=True) if promoted])
+        return tuple([as_dtype(x, dtype) if promoted else as_tensor(x) for x, promoted in zip(operands, self._promoted, strict=True)])
+
+    def _meeting(self, together: Iterable[Any]) -> DType:
+        """The dtype to which these operands are brought."""
         dtype = common_dtype(together)
-        if self.compute:
-            dtype = self.compute(dtype)
-        names = self.operands if not self.variadic else self.promote * len(operands)
-        return tuple(
-            [
-                as_dtype(x, dtype) if n in self.promote else x if isinstance(x, Tensor) else _lift(x)
-                for n, x in zip(names, operands, strict=True)
-            ]
-        )
+        return self.compute(dtype) if self.compute else dtype
 
     def _explained(self, error: GraphcError, operands: tuple[Any, ...]) -> GraphcError:
         names = [f"{self.operands[0]}[{i}]" for i in range(len(operands))] if self.variadic else self.operands
@@ -278,7 +313,13 @@ class Op:
 
     def count_flops(self, node: Tensor) -> Dim:
         """Floating-point operations of this node, as a formula of the named sizes."""
-        return self.flops(node) if callable(self.flops) else node.size * self.flops
+        return self.flops(node) if callable(self.flops) else _each(node.type, self.flops)
+
+
+@functools.cache
+def _each(type: TensorType, count: int) -> Dim:
+    """So many for each element; polynomials are slow, and types few."""
+    return type.size * count
 
 
 def parts(node: Tensor) -> tuple[Tensor, ...]:
@@ -299,16 +340,19 @@ def _lift(value: Any) -> Tensor:
 
 def common_dtype(values: Iterable[Any]) -> DType:
     """The dtype in which these meet: tensors and arrays by NumPy's table, literals weakly, as in NumPy 2."""
-    strong: list[DType] = []
+    dtype: DType | None = None
     literals: list[bool | int | float | complex] = []
     for value in values:
         if isinstance(value, Tensor):
-            strong.append(value.type.dtype)
+            own = value.type.dtype
         elif isinstance(value, np.ndarray | np.generic):
-            strong.append(dtypes.canonical(cast("Any", value).dtype))
+            own = dtypes.canonical(cast("Any", value).dtype)
         else:
             literals.append(_kind(value))
-    dtype = reduce(dtypes.promote, strong) if strong else _default(literals)
+            continue
+        dtype = own if dtype is None else dtypes.promote(dtype, own)
+    if dtype is None:
+        dtype = _default(literals)
     for literal in literals:
         dtype = dtypes.weak(literal, dtype)
     return dtype
@@ -345,7 +389,7 @@ def as_dtype(value: Any, dtype: DType) -> Tensor:
         raise DTypeError(f"{value!r} does not fit into {dtype}", fits=f"a number that {dtype} holds") from None
 
 
-def _parameters(rule: Any) -> tuple[str, ...]:
+def parameters_of(rule: Any) -> tuple[str, ...]:
     """The names of a function's parameters in order. ``inspect.signature`` takes ten times as long, and a start reads 300 rules."""
     code = rule.__code__
     names, count = code.co_varnames, code.co_argcount + code.co_kwonlyargcount
@@ -385,8 +429,8 @@ def op(emit: str | Callable[..., str] | None = None, *, name: str = "", **fields
 
 def register(name: str, rule: Callable[..., Any], **fields: Any) -> Op:
     """Make the record of an operation and enter it into the table. A name stands for one op."""
-    operands = tuple([p for p in _parameters(rule) if _is_type(rule.__annotations__.get(p))])
-    attributes = tuple([p for p in _parameters(rule) if p not in operands])
+    operands = tuple([p for p in parameters_of(rule) if _is_type(rule.__annotations__.get(p))])
+    attributes = tuple([p for p in parameters_of(rule) if p not in operands])
     variadic = bool(rule.__code__.co_flags & inspect.CO_VARARGS)
     record = Op(name, rule, operands, variadic, attributes, dict(rule.__kwdefaults__ or {}), **fields)
     if record.choice is not None:

@@ -7,11 +7,12 @@ the same polynomial, so every decision that is taken while a graph is built hold
 from __future__ import annotations
 
 import keyword
+import operator
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final, SupportsIndex, TypeAlias, Union, cast
+from typing import Any, Final, TypeAlias, Union, cast
 
 from graphc.core.errors import ShapeError
+from graphc.core.record import Record
 
 Dim: TypeAlias = Union[int, "Size"]
 Shape: TypeAlias = tuple[Dim, ...]
@@ -19,8 +20,7 @@ RESERVED: Final = frozenset({"np", "jax", "jnp", "bfloat16", "len", "range", "fl
 """Names that mean something else where the emitted source uses sizes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sliced:
+class Sliced(Record):
     """How many items ``[start:stop:step]`` takes from an axis whose length has a name in it."""
 
     length: Size
@@ -127,14 +127,15 @@ def canonical(shape: object) -> Shape:
     return tuple([_dim(item) for item in items])
 
 
-def _dim(item: object) -> Dim:
+def _dim(item: Any) -> Dim:
     if isinstance(item, Size):
         return item
     if isinstance(item, str):
         return named(item)
-    if not isinstance(item, SupportsIndex):
-        raise ShapeError(f"{item!r} is not a size", fits="a whole number, or a name such as 'batch'")
-    number = item.__index__()
+    try:
+        number = operator.index(item)
+    except TypeError:
+        raise ShapeError(f"{item!r} is not a size", fits="a whole number, or a name such as 'batch'") from None
     if number < 0:
         raise ShapeError(f"a size cannot be {number}", fits="0 or more")
     return int(number)
@@ -146,6 +147,15 @@ def product(shape: Shape) -> Dim:
     for size in shape:
         total = total * size
     return total
+
+
+def total(parts: Iterable[Dim]) -> Dim:
+    """The sum of sizes, in one go: of many this is much quicker than one after the other."""
+    found: dict[Monomial, int] = {}
+    for part in parts:
+        for monomial, count in _terms(part):
+            found[monomial] = found.get(monomial, 0) + count
+    return _size(found)
 
 
 def divide(total: Dim, part: Dim) -> Dim | None:

@@ -113,7 +113,8 @@ def every_node(roots: Sequence[Tensor]) -> list[Tensor]:
 
 def map_bodies(roots: Sequence[Tensor], change: Callable[[list[Tensor]], Sequence[Tensor]]) -> list[Tensor]:
     """The roots with ``change`` done to the outputs of every body, innermost first."""
-    if not any(bodies(node) for node in toposort(roots)):
+    order = toposort(roots)
+    if not any(value.__class__ is Subgraph for node in order for value in node.attrs):
         return list(roots)
     done: dict[Subgraph, Subgraph] = {}
 
@@ -125,7 +126,7 @@ def map_bodies(roots: Sequence[Tensor], change: Callable[[list[Tensor]], Sequenc
         return done[value]
 
     new: dict[Tensor, Tensor] = {}
-    for node in toposort(roots):
+    for node in order:
         inputs = tuple([new[x] for x in node.inputs])
         attrs = tuple([changed(value) for value in node.attrs])
         new[node] = node if node.op is None or (inputs == node.inputs and attrs == node.attrs) else node.op.apply(inputs, attrs)

@@ -10,12 +10,17 @@ from graphc.core.sizes import Dim, Shape
 
 
 class TensorType:
-    """A dtype and a shape. Equal types are the same object, so they are compared with ``is`` or ``==`` alike."""
+    """A dtype and a shape. Equal types are the same object, so they are compared with ``is`` or ``==`` alike.
 
-    __slots__ = ("dtype", "shape")
+    ``size`` is the number of elements, ``nbytes`` that of the bytes of a dense array; of a bundle those of all parts.
+    """
+
+    __slots__ = ("dtype", "nbytes", "shape", "size")
     _table: Final[dict[tuple[DType, Shape], TensorType]] = {}
     dtype: DType
     shape: Shape
+    size: Dim
+    nbytes: Dim
 
     def __new__(cls, dtype: DType, shape: Shape) -> Self:
         """The one type of this dtype and shape."""
@@ -24,6 +29,8 @@ class TensorType:
         if found is None:
             found = object.__new__(cls)
             found.dtype, found.shape = key
+            found.size = sizes.product(shape)
+            found.nbytes = found.size * dtypes.itemsize(dtype)
             found = cls._table.setdefault(key, found)
         return found  # type: ignore[return-value]
 
@@ -31,16 +38,6 @@ class TensorType:
     def ndim(self) -> int:
         """How many axes."""
         return len(self.shape)
-
-    @property
-    def size(self) -> Dim:
-        """How many elements."""
-        return sizes.product(self.shape)
-
-    @property
-    def nbytes(self) -> Dim:
-        """Bytes of a dense array of this type."""
-        return self.size * dtypes.itemsize(self.dtype)
 
     def with_dtype(self, dtype: DType) -> TensorType:
         """The same shape in another dtype."""
@@ -72,24 +69,10 @@ class Bundle(TensorType):
         if found is None:
             found = object.__new__(cls)
             found.dtype, found.shape, found.parts = "bundle", (), parts
+            found.size = sizes.total([part.size for part in parts])
+            found.nbytes = sizes.total([part.nbytes for part in parts])
             found = cls._bundles.setdefault(parts, found)
         return found  # type: ignore[return-value]
-
-    @property
-    def size(self) -> Dim:
-        """How many elements in all parts."""
-        total: Dim = 0
-        for part in self.parts:
-            total = part.size + total
-        return total
-
-    @property
-    def nbytes(self) -> Dim:
-        """Bytes of all parts."""
-        total: Dim = 0
-        for part in self.parts:
-            total = part.nbytes + total
-        return total
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Bundle, (self.parts,)

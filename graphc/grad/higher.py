@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,11 +15,15 @@ from graphc.grad.batch import batched
 from graphc.grad.forward import pushforward
 from graphc.grad.reverse import Kinks, pullback
 from graphc.grad.transforms import check_tensors, grad, missing
+from graphc.ops.index import getitem
+from graphc.ops.shape import narrow
 
 if TYPE_CHECKING:
     from graphc.grad.sparsity import Colouring
 
 Mode = Literal["auto", "forward", "reverse", "coloured"]
+MOST_PARTS = 16
+"""Of how many parts each gets columns by itself: every one is a sweep over the graph."""
 
 
 def jvp(y: Any, xs: Any, tangents: Any, *, kinks: Kinks = "zero") -> Any:
@@ -74,7 +79,8 @@ def jacobian(y: Tensor, x: Tensor, *, mode: Mode = "auto", disconnected: str = "
 
     All columns (``"forward"``) or all rows (``"reverse"``) are computed at once, on stacks. Where sizes are known and most elements
     of ``y`` depend on few of ``x``, columns that share no row are computed as one (``"coloured"``; Curtis, Powell and Reid, 1974):
-    an elementwise function takes one sweep. ``"auto"`` takes the one with the fewest sweeps.
+    an elementwise function takes one sweep. ``"auto"`` takes the one with the fewest sweeps. Where ``x`` is read in parts only, as
+    parameters that lie in one vector are, the columns of each part are computed by themselves: the other parts do not move.
 
     Raises:
         GradientError: ``y`` does not depend on ``x``. ArgumentError: ``mode="coloured"`` with sizes that are names.
@@ -89,14 +95,19 @@ def jacobian(y: Tensor, x: Tensor, *, mode: Mode = "auto", disconnected: str = "
         groups = _groups(y, x, forced=mode == "coloured")
         if groups is not None and (mode == "coloured" or groups.count < min(_number(y), _number(x))):
             return _coloured(y, x, groups, kinks)
-    if mode == "forward" or (mode == "auto" and _fewer(x.size, y.size)):
-        return _forward(y, x, kinks)
+    parts = _parts(y, x) if mode != "reverse" else []
+    if mode == "forward" or (mode == "auto" and (_fewer(x.size, y.size) or (parts and x.size == y.size))):
+        return _forward_by_parts(y, x, parts, kinks) if parts else _forward(y, x, kinks)
     return _reverse(y, x, kinks)
 
 
+def _whole(size: Dim) -> int:
+    assert isinstance(size, int)
+    return size
+
+
 def _number(x: Tensor) -> int:
-    assert isinstance(x.size, int)
-    return x.size
+    return _whole(x.size)
 
 
 def _fewer(a: Dim, b: Dim) -> bool:
@@ -142,6 +153,31 @@ def _as_they_are(found: Tensor, t: Tensor) -> dict[Tensor, tuple[Tensor, bool]]:
 def _forward(y: Tensor, x: Tensor, kinks: Kinks) -> Tensor:
     columns = _columns(y, x, _basis(x), kinks)
     return ops.reshape(ops.moveaxis(columns, 0, -1), (*y.shape, *x.shape))
+
+
+def _parts(y: Tensor, x: Tensor) -> list[Tensor]:
+    """The parts in which alone ``y`` reads ``x``, if they are a few that have no element in common; else none."""
+    readers = [node for node in toposort([y]) if x in node.inputs]
+    apart = 1 < len(readers) <= MOST_PARTS and all(node.op in (getitem, narrow) and isinstance(node.size, int) for node in readers)
+    if not apart or not isinstance(x.size, int):
+        return []
+    from graphc.lower import compute  # as above
+
+    places = np.arange(x.size).reshape([_whole(size) for size in x.shape])
+    taken = np.concatenate([compute(node, [places]).ravel() for node in readers])
+    return readers if len(np.unique(taken)) == len(taken) else []
+
+
+def _forward_by_parts(y: Tensor, x: Tensor, parts: list[Tensor], kinks: Kinks) -> Tensor:
+    blocks = [_put(_forward(y, part, kinks), y, x, part) for part in parts if part.size]
+    return ops.reshape(functools.reduce(ops.add, blocks), (*y.shape, *x.shape))
+
+
+def _put(block: Tensor, y: Tensor, x: Tensor, part: Tensor) -> Tensor:
+    """The columns of a part among zeros for the rest: each row is what a cotangent of the part is for ``x``."""
+    row = input("row", part.shape, x.dtype)
+    (whole,) = pullback([part], [row], [x])
+    return batched([whole], {row: (ops.reshape(block, (y.size, *part.shape)), True)}, y.size)[0]
 
 
 def _reverse(y: Tensor, x: Tensor, kinks: Kinks) -> Tensor:

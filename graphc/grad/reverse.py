@@ -6,13 +6,12 @@ share: a pointwise op the cotangent times its partial derivative, every other op
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import reduce
 from typing import Any, Literal, TypeAlias
 
 from graphc import ops
-from graphc.core import Bundle, Op, Tensor, TensorType, derived_from, dtypes, parts, toposort
+from graphc.core import Bundle, Op, Tensor, TensorType, collecting_paused, derived_from, dtypes, parts, toposort
 from graphc.core.expr import Constant
 from graphc.core.graph import ancestors_through
 from graphc.grad.kinks import asked, asking, choices, guarded
@@ -21,7 +20,6 @@ from graphc.grad.mask import Masks
 Kinks: TypeAlias = Literal["zero", "nan", "raise"]
 
 
-@dataclass(frozen=True)
 class Flow:
     """What the edge from ``node.inputs[index]`` to ``node`` carries back.
 
@@ -30,11 +28,12 @@ class Flow:
     contribution is the share of that result.
     """
 
-    node: Tensor
-    index: int
-    local: Tensor | int | None
-    contribution: Tensor
-    cotangent: Tensor | tuple[Tensor, ...]
+    __slots__ = ("contribution", "cotangent", "index", "local", "node")
+
+    def __init__(
+        self, node: Tensor, index: int, local: Tensor | int | None, contribution: Tensor, cotangent: Tensor | tuple[Tensor, ...]
+    ) -> None:
+        self.node, self.index, self.local, self.contribution, self.cotangent = node, index, local, contribution, cotangent
 
 
 def carries(node: Tensor, index: int) -> bool:
@@ -47,6 +46,7 @@ def carries(node: Tensor, index: int) -> bool:
     return op.pointwise and partial_of(op, index) not in (None, 0)
 
 
+@functools.cache
 def _has_gradient(type: TensorType) -> bool:
     return any(map(_has_gradient, type.parts)) if isinstance(type, Bundle) else dtypes.is_inexact(type.dtype)
 
@@ -69,7 +69,7 @@ class Sweep:
         self._arriving: dict[Tensor, list[Any]] = {}
         for y, seed in roots:
             self._arriving.setdefault(y, []).append(seed)
-        with asking(kinks):
+        with asking(kinks), collecting_paused():
             for node in reversed(order):
                 if node in self._arriving and node in self.active:
                     self._visit(node)
@@ -80,7 +80,7 @@ class Sweep:
             if isinstance(node.type, Bundle):
                 g: Any = self._of_parts(node, shares)
             else:
-                self.cotangents[node] = g = reduce(ops.add, shares)
+                self.cotangents[node] = g = functools.reduce(ops.add, shares)
             reached = [i for i, x in enumerate(node.inputs) if x in self.active and carries(node, i)]
             if reached and node.op is not None:
                 self._send(node, node.op, g, reached)
@@ -104,7 +104,7 @@ class Sweep:
                 continue
             local = None if shares else self._local(node, op, i)
             share: Tensor = shares[i] if shares else self._pointwise(node, g, local)
-            if op.pointwise:
+            if op.pointwise and share.type is not node.inputs[i].type:
                 share = ops.sum_to(share, node.inputs[i].shape)
             mask = self._masks.send(node, i)
             if mask is not None and self._masks.needed(node):
