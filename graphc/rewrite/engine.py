@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
-from graphc.core import OPS, Op, Tensor, TensorType, derived_from, describe, dtypes, rebuild, toposort
+from graphc.core import OPS, Op, Tensor, TensorType, derived_from, describe, dtypes, toposort
 from graphc.core.errors import RewriteError, ShapeError
 from graphc.core.op import as_dtype, table
 from graphc.core.sizes import broadcast
@@ -30,12 +29,23 @@ class Application(NamedTuple):
         return f"{self.rule.name}: {self.before!r} -> {self.after!r}"
 
 
-@dataclass(frozen=True)
-class Simplified:
-    """The new roots, of the same types, and every rule that fired, in order."""
+class Known(NamedTuple):
+    """What a run found out: the ``final`` form of each node, and for a node what its rules were told of its operands' readers."""
+
+    rules: frozenset[Rule]
+    final: dict[Tensor, Tensor]
+    told: dict[Tensor, list[tuple[Tensor, bool]]]
+
+
+class Simplified(NamedTuple):
+    """The new roots, of the same types, and every rule that fired, in order.
+
+    ``known`` is for a later call with some of these rules: which nodes it need not try again.
+    """
 
     roots: list[Tensor]
     applied: tuple[Application, ...]
+    known: Known
 
     @property
     def counts(self) -> dict[str, int]:
@@ -46,57 +56,86 @@ class Simplified:
         return "\n".join(f"{count:5}  {name}" for name, count in self.counts.items()) or "no rule fired"
 
 
-def simplify(roots: Sequence[Tensor], rules: RuleSet = DEFAULT, *, budget: int = 50) -> Simplified:
+def simplify(roots: Sequence[Tensor], rules: RuleSet = DEFAULT, *, budget: int = 50, known: Known | None = None) -> Simplified:
     """Rewrite the graph under ``roots`` until no rule fits any more.
 
     Two nodes of a commutative op that differ in the order of their operands become one, the first. ``budget`` bounds the rewrites
-    that descend from one node, and, times the number of nodes, all of them. Raises :class:`RewriteError` when it is used up, naming
-    the rules that chase each other, or when a rule changes a dtype.
+    that descend from one node, and, times the number of nodes, all of them. ``known`` comes from an earlier call with at least these
+    rules: what that left as it is, is only tried again where a rule declined for the number of readers, and that has changed.
+    Raises :class:`RewriteError` when the budget is used up, naming the rules that chase each other, or when a rule changes a dtype.
     """
     roots = list(roots)
     nodes = toposort(roots)
-    run = _Run(rules, budget, budget * max(len(nodes), 20), Counter(chain(roots, chain.from_iterable([node.inputs for node in nodes]))))
+    readers = dict(Counter(chain(roots, chain.from_iterable([node.inputs for node in nodes]))))
+    run = _Run(rules, budget, budget * max(len(nodes), 20), readers)
+    if known is not None and known.rules.issuperset(rules):
+        run.earlier = known
+    run.has_complex = any(dtypes.is_complex(type.dtype) for type in {node.type for node in nodes})
     for node in nodes:
         if node not in run.done:
             run.visit(node)
-    return Simplified([run.done[root] for root in roots], tuple(run.applied))
+    return Simplified([run.done[root] for root in roots], tuple(run.applied), Known(frozenset(rules), run.done, run.told))
 
 
 class _Run:
     """The state of one call.
 
     ``done`` maps a node to its final form, ``trail`` a new node to the rules that led to it, ``readers`` counts the edges that leave
-    a node, ``twins`` has the settled nodes of commutative ops by op and operands.
+    a node, ``twins`` has the settled nodes of commutative ops by op and operands, ``told`` what rules were told of readers.
     """
 
-    def __init__(self, rules: RuleSet, budget: int, total: int, readers: Counter[Tensor]) -> None:
+    def __init__(self, rules: RuleSet, budget: int, total: int, readers: dict[Tensor, int]) -> None:
         self.rules, self.budget, self.total, self.readers = rules, budget, total, readers
         self.done: Final[dict[Tensor, Tensor]] = {}
         self.becomes: Final[dict[Tensor, Tensor]] = {}
         self.trail: Final[dict[Tensor, tuple[Rule, ...]]] = {}
         self.twins: Final[dict[tuple[Op | None, Tensor, Tensor], Tensor]] = {}
         self.applied: Final[list[Application]] = []
+        self.told: Final[dict[Tensor, list[tuple[Tensor, bool]]]] = {}
+        self.earlier: Known | None = None
+        self.has_complex = True
+        self._asking: Tensor | None = None
 
     def visit(self, node: Tensor) -> None:
         """Settle a node whose operands are settled. Most stay as they are, so this is the short way of ``settle``."""
         done = self.done
         new = node
-        if node.op is not None:
-            inputs = tuple([done[x] for x in node.inputs])
-            if inputs != node.inputs:
-                new = self._rebuilt(node, inputs)
+        for x in node.inputs:
+            if done[x] is not x:
+                new = self._rebuilt(node, tuple([done[x] for x in node.inputs]))
+                break
         if new not in done:
-            found = self._fired(new, ()) if self.rules.candidates(new) else None
-            if found is None:
-                done[new] = self._first_twin(new)
-            else:
+            found = self._fired(new, ())
+            if found is not None:
                 for waiting in (*self._follow(new, *found), new):
                     self.settle(waiting)
+            elif new.op in COMMUTATIVE:
+                done[new] = self._first_twin(new)
+            else:
+                done[new] = new
         done[node] = done[new]
+
+    def _is_settled(self, node: Tensor) -> bool:
+        """Whether an earlier run tried the rules on this node, found none, and would find none now."""
+        if self.earlier is None or self.earlier.final.get(node) is not node:
+            return False
+        told = self.earlier.told.get(node)
+        if told is None:
+            return True
+        if any(self._is_read_once(x) is not answer for x, answer in told):
+            return False
+        self.told[node] = told
+        return True
+
+    def _is_read_once(self, node: Tensor) -> bool:
+        return self.readers.get(node, 0) < 2
 
     def once(self, node: Tensor) -> bool:
         """Whether one node alone reads this one, once. What a rule has just made counts as such."""
-        return self.readers[node] < 2
+        answer = self._is_read_once(node)
+        if self._asking is not None:
+            self.told.setdefault(self._asking, []).append((node, answer))
+        return answer
 
     def settle(self, root: Tensor) -> None:
         """Find the final form of ``root``, and of all that the rules make on the way."""
@@ -128,21 +167,26 @@ class _Run:
 
     def _follow(self, node: Tensor, new: Tensor, trail: tuple[Rule, ...]) -> Sequence[Tensor]:
         """``new`` takes the place of ``node``, as soon as it is settled."""
-        self.readers[new] += self.readers[node]
+        self._reads_instead(new, node)
         self._inherit(node, [new], trail)
         self.becomes[node] = new
         return (new,)
 
     def _rebuilt(self, node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
         """The node on settled operands."""
-        with derived_from(node):
-            new = rebuild(node, inputs)
-        self.readers[new] += self.readers[node]
+        assert node.op is not None
+        new = node.op.apply(inputs, node.attrs, node)
+        self._reads_instead(new, node)
         return self._labelled(new, node)
+
+    def _reads_instead(self, new: Tensor, old: Tensor) -> None:
+        """Who reads the old node will read the new one."""
+        self.readers[new] = self.readers.get(new, 0) + self.readers.get(old, 0)
 
     def _fired(self, node: Tensor, trail: tuple[Rule, ...]) -> tuple[Tensor, tuple[Rule, ...]] | None:
         """What the first rule that fits makes of the node, and the rules that led there."""
-        found = self._apply(node)
+        rules = self.rules.candidates(node)
+        found = self._apply(node, rules) if rules and not self._is_settled(node) else None
         if found is None:
             return None
         self.applied.append(found)
@@ -161,7 +205,7 @@ class _Run:
         if twin is None:
             self.twins[op, a, b] = node
             return node
-        self.readers[twin] += self.readers[node]
+        self._reads_instead(twin, node)
         return self._labelled(twin, node)
 
     def _inherit(self, node: Tensor, following: list[Tensor], trail: tuple[Rule, ...]) -> list[Tensor]:
@@ -174,16 +218,15 @@ class _Run:
                 self.trail[new] = trail
         return following
 
-    def _apply(self, node: Tensor) -> Application | None:
-        for rule in self.rules.candidates(node):
-            if not rule.same_operands(node):
-                continue
+    def _apply(self, node: Tensor, rules: Sequence[Rule]) -> Application | None:
+        self._asking = node
+        for rule in rules:
             for bound in rule.bindings(node):
-                if not rule.takes_complex and any(map(_is_complex, (node, *bound.values()))):
+                if self.has_complex and not rule.takes_complex and any(map(_is_complex, (node, *bound.values()))):
                     continue
                 with derived_from(node):
                     result = rule(node, bound, self.once)
-                    after = None if result is None else _fit(rule, node, result)
+                    after = None if result is None else fitted(rule, node, result)
                 if after is not None and after is not node:
                     return Application(rule, node, self._labelled(after, node))
         return None
@@ -199,7 +242,7 @@ def _is_complex(value: Any) -> bool:
     return isinstance(value, Tensor) and dtypes.is_complex(value.dtype)
 
 
-def _fit(rule: Rule, node: Tensor, result: Any) -> Tensor:
+def fitted(rule: Rule, node: Tensor, result: Any) -> Tensor:
     """The result as a node of the type of what it replaces."""
     after = result if isinstance(result, Tensor) else as_dtype(result, node.dtype)
     if after.type is node.type:

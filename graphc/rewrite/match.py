@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,39 +14,41 @@ from graphc.core.pattern import Capture, Pattern, Var
 Bound: TypeAlias = dict[str, Any]
 
 
-def matches(pattern: Any, node: Tensor, bound: Bound | None = None) -> Iterator[Bound]:
+def matches(pattern: Any, node: Tensor, bound: Bound | None = None) -> Sequence[Bound]:
     """Every way in which the pattern fits the node: the names with what they stand for. Commutative ops are tried both ways."""
+    # Lists and no generators: there is seldom more than one way, and nearly always none.
     bound = bound or {}
     if isinstance(pattern, Var):
-        yield from _variable(pattern, node, bound)
-    elif not isinstance(pattern, Pattern):
-        if is_literal(node, pattern):
-            yield bound
-    elif node.op is pattern.op:
-        yield from _operation(pattern, node, bound)
+        return _variable(pattern, node, bound)
+    if not isinstance(pattern, Pattern):
+        return (bound,) if is_literal(node, pattern) else ()
+    return operation(pattern, node, bound) if node.op is pattern.op else ()
 
 
-def _variable(pattern: Var, node: Tensor, bound: Bound) -> Iterator[Bound]:
+def _variable(pattern: Var, node: Tensor, bound: Bound) -> Sequence[Bound]:
     if pattern.constant and not isinstance(node, Constant):
-        return
+        return ()
     known = bound.get(pattern.name)
     if known is None:
-        yield {**bound, pattern.name: node}
-    elif known is node:
-        yield bound
+        return ({**bound, pattern.name: node},)
+    return (bound,) if known is node else ()
 
 
-def _operation(pattern: Pattern, node: Tensor, bound: Bound) -> Iterator[Bound]:
+def operation(pattern: Pattern, node: Tensor, bound: Bound) -> Sequence[Bound]:
+    """Every way in which a pattern that is an op fits a node of that op."""
     op = node.op
     assert op is not None
     inputs, operands = node.inputs, pattern.operands
-    with_attributes = match_attributes(pattern, op.keywords(node), bound) if pattern.attributes else bound
-    if with_attributes is None or len(operands) != len(inputs):
-        return
-    if _plausible(operands, inputs):
-        yield from _operands(operands, inputs, with_attributes)
-    if "commutative" in op.laws and inputs[0] is not inputs[1] and _plausible(operands, inputs[::-1]):
-        yield from _operands(operands, inputs[::-1], with_attributes)
+    if len(operands) != len(inputs):
+        return ()
+    swapped = inputs[::-1] if "commutative" in op.laws and inputs[0] is not inputs[1] else None
+    ways = [way for way in (inputs, swapped) if way is not None and _plausible(operands, way)]
+    if not ways:
+        return ()
+    known = match_attributes(pattern, op.keywords(node), bound) if pattern.attributes else bound
+    if known is None:
+        return ()
+    return [found for way in ways for found in _operands(operands, way, known)]
 
 
 def _plausible(patterns: tuple[Any, ...], inputs: tuple[Tensor, ...]) -> bool:
@@ -61,12 +63,13 @@ def _plausible(patterns: tuple[Any, ...], inputs: tuple[Tensor, ...]) -> bool:
     return True
 
 
-def _operands(patterns: tuple[Any, ...], inputs: tuple[Tensor, ...], bound: Bound) -> Iterator[Bound]:
-    if not patterns:
-        yield bound
-        return
-    for found in matches(patterns[0], inputs[0], bound):
-        yield from _operands(patterns[1:], inputs[1:], found)
+def _operands(patterns: tuple[Any, ...], inputs: tuple[Tensor, ...], bound: Bound) -> Sequence[Bound]:
+    found: Sequence[Bound] = (bound,)
+    for pattern, x in zip(patterns, inputs, strict=True):
+        found = matches(pattern, x, found[0]) if len(found) == 1 else [new for one in found for new in matches(pattern, x, one)]
+        if not found:
+            break
+    return found
 
 
 def match_attributes(pattern: Pattern, values: dict[str, Any], bound: Bound) -> Bound | None:

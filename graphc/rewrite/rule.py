@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from graphc.core import OPS, Constant, Op, Tensor
 from graphc.core.errors import ArgumentError
+from graphc.core.op import parameters_of
 from graphc.core.pattern import Capture, Pattern, Var
-from graphc.rewrite.match import Bound, match_attributes, matches
+from graphc.rewrite.match import Bound, match_attributes, matches, operation
 
 SAFETIES: Final = {
     "exact": "same bits for every input, NaN, inf, -0.0, subnormals and empty arrays included",
@@ -34,44 +33,45 @@ _OFFERED: Final = {"node", "once"}
 """What a body may take beside the names of its pattern."""
 
 
-@dataclass(frozen=True, eq=False)
 class Rule:
     """One rewrite. ``cases`` are concrete instances for the tests, where none can be made from the pattern alone.
 
     ``reads`` are the heads of which an operand must have one, or every operand if it ``reads_all``; the pattern says it, unless it is
     but a variable. ``regroups`` says
     that products or sums are formed in another order: then the promise holds as long as neither order overflows or underflows on
-    the way, and what is not finite stays so.
+    the way, and what is not finite stays so. A dataclass would be as long, and cost every start a millisecond.
     """
 
-    name: str
-    pattern: Pattern
-    safety: str
-    body: Body
-    sentence: str
-    group: str
-    cases: tuple[Callable[[Leaf], Tensor], ...] = ()
-    reads: frozenset[Head] = frozenset()
-    reads_all: bool = False
-    regroups: bool = False
-    parameters: frozenset[str] = field(default=frozenset())
-    takes_complex: bool = field(default=False)
-    _same: tuple[tuple[int, int], ...] = field(default=())
-    _flat: tuple[str, ...] = field(default=())
-
-    def __post_init__(self) -> None:
-        if self.safety not in SAFETIES:
-            raise ArgumentError(f"the rule {self.name} has the safety {self.safety!r}", fits=", ".join(SAFETIES))
-        if not self.sentence:
-            raise ArgumentError(f"the rule {self.name} says nothing of itself", fits="a docstring of one sentence")
-        object.__setattr__(self, "parameters", self._parameters())
+    def __init__(
+        self,
+        name: str,
+        pattern: Pattern,
+        safety: str,
+        body: Body,
+        sentence: str,
+        group: str,
+        cases: tuple[Callable[[Leaf], Tensor], ...] = (),
+        reads: Iterable[Head] = (),
+        reads_all: bool = False,
+        regroups: bool = False,
+    ) -> None:
+        if safety not in SAFETIES:
+            raise ArgumentError(f"the rule {name} has the safety {safety!r}", fits=", ".join(SAFETIES))
+        if not sentence:
+            raise ArgumentError(f"the rule {name} says nothing of itself", fits="a docstring of one sentence")
+        self.name, self.pattern, self.safety, self.body, self.sentence, self.group = name, pattern, safety, body, sentence, group
+        self.cases, self.reads, self.reads_all, self.regroups = cases, frozenset(reads), reads_all, regroups
+        names = set(names_of(pattern))
+        self.parameters: Final = self._checked_parameters(names | _OFFERED)
         # Laws and movements hold for complex numbers too; the algebra of roots, signs and stable forms need not.
-        object.__setattr__(self, "takes_complex", self.group in ("laws", "movement", "fold", "product"))
-        object.__setattr__(self, "_same", _repeated(self.pattern.operands))
-        object.__setattr__(self, "_flat", _flat(self.pattern))
+        self.takes_complex: Final = group in ("laws", "movement", "fold", "product")
+        self._offers: Final = tuple([name for name in sorted(_OFFERED) if name in self.parameters])
+        self._unused: Final = tuple(sorted(names - self.parameters))
+        self._same: Final = _repeated(pattern.operands)
+        self._flat: Final = _flat(pattern)
 
-    def _parameters(self) -> frozenset[str]:
-        given, names = set(inspect.signature(self.body).parameters), set(names_of(self.pattern)) | _OFFERED
+    def _checked_parameters(self, names: set[str]) -> frozenset[str]:
+        given = set(parameters_of(self.body))
         optional = {name for name in names if name.startswith("_")} | _OFFERED
         if given - names or names - optional - given:
             wanted = ", ".join(sorted(names - optional))
@@ -80,24 +80,32 @@ class Rule:
 
     def __call__(self, node: Tensor, bound: dict[str, Any], once: Once) -> Any:
         """What the rule makes of a match, or None if it declines. ``once`` tells which nodes are read but once."""
-        known = {**bound, "node": node, "once": once}
-        return self.body(**{name: known[name] for name in self.parameters})
+        if not self._offers and not self._unused:
+            return self.body(**bound)
+        given = dict(bound)
+        if "node" in self._offers:
+            given["node"] = node
+        if "once" in self._offers:
+            given["once"] = once
+        for name in self._unused:
+            del given[name]
+        return self.body(**given)
 
     def bindings(self, node: Tensor) -> Iterable[Bound]:
         """Every way in which the pattern fits the node, given that its operands' heads do."""
+        inputs = node.inputs
+        for i, j in self._same:
+            if inputs[i] is not inputs[j]:
+                return ()
         if not self._flat:
-            return matches(self.pattern, node)
-        if len(self._flat) != len(node.inputs):
+            return matches(self.pattern, node) if self.pattern.op is None else operation(self.pattern, node, {})
+        if len(self._flat) != len(inputs):
             return ()
-        bound: Bound = dict(zip(self._flat, node.inputs, strict=True))
+        bound: Bound = dict(zip(self._flat, inputs, strict=True))
         if self.pattern.attributes:
             found = match_attributes(self.pattern, node.op.keywords(node), bound) if node.op else None
             return () if found is None else (found,)
         return (bound,)
-
-    def same_operands(self, node: Tensor) -> bool:
-        """Whether the operands that one variable stands for are one node."""
-        return all(node.inputs[i] is node.inputs[j] for i, j in self._same) if self._same else True
 
     def may_fit(self, heads: tuple[Head, ...], commutative: bool) -> bool:
         """Whether it can match a node of its op whose operands have these heads."""
@@ -171,10 +179,10 @@ def rule(
             pattern,
             safety,
             body,
-            inspect.getdoc(body) or "",
+            "\n".join([line.strip() for line in (body.__doc__ or "").strip().splitlines()]),
             group,
             tuple(cases),
-            frozenset(reads),
+            reads,
             reads_all,
             regroups,
         )

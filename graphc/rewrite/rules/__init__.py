@@ -3,7 +3,7 @@
 from typing import Final
 
 from graphc.rewrite.rule import Rule, RuleSet
-from graphc.rewrite.rules import algebra, constants, movement, product, stable
+from graphc.rewrite.rules import algebra, constants, control, movement, pooling, product, stable
 
 
 def _all_of(module: object) -> RuleSet:
@@ -12,8 +12,10 @@ def _all_of(module: object) -> RuleSet:
 
 ALGEBRA: Final = _all_of(algebra)
 CONSTANTS: Final = _all_of(constants)
+CONTROL: Final = _all_of(control)
 MOVEMENT: Final = _all_of(movement) + movement.REDUCTIONS
+POOLING: Final = _all_of(pooling)
 PRODUCT: Final = _all_of(product)
 STABLE: Final = _all_of(stable)
 
-__all__ = ["ALGEBRA", "CONSTANTS", "MOVEMENT", "PRODUCT", "STABLE"]
+__all__ = ["ALGEBRA", "CONSTANTS", "CONTROL", "MOVEMENT", "PRODUCT", "STABLE"]

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from graphc.core import Constant, Tensor, dtypes
+from graphc.core import Constant, Tensor, constant, dtypes
 from graphc.core.pattern import var
-from graphc.ops import abs, cast, cos, divide, equal, logical_and, logical_not, logical_or, not_equal, reciprocal, sqrt, square, where
+from graphc.ops import (
+    abs,
+    cast,
+    cos,
+    divide,
+    equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    not_equal,
+    reciprocal,
+    reshape,
+    sqrt,
+    square,
+    where,
+)
+from graphc.ops.index import pick
 from graphc.rewrite.rule import Leaf, Once, rule
 
 x: Final[Any] = var("x")
@@ -17,6 +33,7 @@ c: Final[Any] = var("c")
 d: Final[Any] = var("d")
 _b: Final[Any] = var("_b")
 _x: Final[Any] = var("_x")
+indices: Final[Any] = var("indices")
 
 
 # ---------------------------------------------------------------- signs
@@ -291,6 +308,21 @@ def product_of_conditions(node: Tensor, c: Tensor, d: Tensor) -> Tensor | None:
 
 def _of_truth(leaf: Leaf, dtype: str) -> Tensor:
     return leaf(2, 3, dtype="bool").astype(dtype) * leaf(3, dtype="bool").astype(dtype)
+
+
+@rule(
+    pick(x - y, indices),
+    safety="exact",
+    cases=(
+        lambda leaf: pick(leaf(2, 3) - leaf(2, 1), constant([2, 0], "int32")),
+        lambda leaf: pick(leaf(2, 2, 3) - leaf(2, 2, 1), constant([[2, 0], [1, 1]], "int64")),
+    ),
+)
+def pick_of_difference(node: Tensor, x: Tensor, y: Tensor, indices: Tensor, once: Once) -> Tensor | None:
+    """What is taken off a whole row is taken off what is picked: of ``log_softmax`` the loss needs one number a row."""
+    whole = node.inputs[0]
+    by_rows = x.shape == whole.shape and y.shape == (*node.shape, 1) and whole.shape[-1] != 1
+    return pick(x, indices) - reshape(y, shape=node.shape) if by_rows and once(whole) else None
 
 
 # ---------------------------------------------------------------- logic

@@ -9,6 +9,7 @@ import numpy as np
 
 from graphc.core import Constant, Tensor, constant, dtypes
 from graphc.core.pattern import const, var
+from graphc.ops import exp
 from graphc.rewrite.rule import Leaf, Once, rule
 
 x: Final[Any] = var("x")
@@ -122,6 +123,65 @@ def constant_to_the_smaller(node: Tensor, c1: Constant, x: Tensor, y: Tensor, on
     if c1.value.size != 1 or c1.ndim > y.ndim or y.shape == node.shape or x.shape != node.shape or isinstance(y, Constant):
         return None
     return x * (y * c1) if once(scaled) and dtypes.is_float(node.dtype) else None
+
+
+def _moves_out(node: Tensor, c1: Constant, x: Tensor, y: Tensor, scaled: Tensor, once: Once) -> bool:
+    """Whether one number may leave a factor for the product: nothing is spread out by it, and nothing else reads the factor."""
+    alone = c1.value.size == 1 and c1.ndim <= x.ndim and not isinstance(y, Constant)
+    return alone and x.shape == y.shape == node.shape and node.dtype in _WIDE and once(scaled)
+
+
+_OUT: Final[dict[str, Any]] = {"safety": "rounding", "regroups": True}
+_WIDE: Final = ("float32", "float64")
+"""Of narrower numbers a factor on the way may be what keeps a product from overflowing."""
+
+
+@rule(y * (c1 * x), cases=(_one(lambda x, c: (x * c) * exp(x), 0.3), _one(lambda x, c: exp(x) * (c * x), [[3]])), **_OUT)
+def constant_out_of_factor(node: Tensor, c1: Constant, x: Tensor, y: Tensor, once: Once) -> Tensor | None:
+    """A constant leaves a product for the outside, where it meets others: ``2 t`` times ``s / 4`` is ``t s / 2``."""
+    scaled = node.inputs[0] if node.inputs[1] is y else node.inputs[1]
+    return (x * y) * c1 if _moves_out(node, c1, x, y, scaled, once) else None
+
+
+@rule(y * (c1 / x), cases=(_one(lambda x, c: (c / x) * exp(x), 0.3),), **_OUT)
+def constant_out_of_quotient(node: Tensor, c1: Constant, x: Tensor, y: Tensor, once: Once) -> Tensor | None:
+    """Times a quotient with a constant above is a quotient times the constant, which meets others outside."""
+    scaled = node.inputs[0] if node.inputs[1] is y else node.inputs[1]
+    return (y / x) * c1 if _moves_out(node, c1, x, y, scaled, once) else None
+
+
+@rule((c1 * x) / y, cases=(_one(lambda x, c: (x * c) / exp(x), 0.3),), **_OUT)
+def constant_out_of_dividend(node: Tensor, c1: Constant, x: Tensor, y: Tensor, once: Once) -> Tensor | None:
+    """The constant factor of a dividend is one of the quotient, where it meets others."""
+    return (x / y) * c1 if _moves_out(node, c1, x, y, node.inputs[0], once) else None
+
+
+_TERMS: Final = (
+    _two(lambda x, c, d: x * c + d * exp(x), 0.3, 0.3),
+    _two(lambda x, c, d: d * exp(x) + x * c, 0.3, [[-0.3]]),
+)
+
+
+def _same_size(node: Tensor, c1: Constant, c2: Constant, x: Tensor, y: Tensor, once: Once) -> bool | None:
+    """Whether two terms are multiplied by one number (True), by a number and its negative (False), or else (None)."""
+    alone = c1.value.size == c2.value.size == 1 and x.shape == y.shape == node.shape and node.dtype in _WIDE
+    if not alone or not all(once(term) for term in node.inputs) or abs(c1.value.item()) != abs(c2.value.item()):
+        return None
+    return c1.value.item() == c2.value.item()
+
+
+@rule(c1 * x + c2 * y, cases=_TERMS, **_OUT)
+def constant_of_terms(node: Tensor, c1: Constant, c2: Constant, x: Tensor, y: Tensor, once: Once) -> Tensor | None:
+    """Terms that are multiplied by one constant, or by it and its negative, are added or subtracted first."""
+    same = _same_size(node, c1, c2, x, y, once)
+    return None if same is None else (x + y if same else x - y) * c1
+
+
+@rule(c1 * x - c2 * y, cases=(_two(lambda x, c, d: x * c - d * exp(x), 0.3, 0.3), _two(lambda x, c, d: x * c - d * exp(x), 3, -3)), **_OUT)
+def constant_of_difference_of_terms(node: Tensor, c1: Constant, c2: Constant, x: Tensor, y: Tensor, once: Once) -> Tensor | None:
+    """Terms that are multiplied by one constant, or by it and its negative, are subtracted or added first."""
+    same = _same_size(node, c1, c2, x, y, once)
+    return None if same is None else (x - y if same else x + y) * c1
 
 
 @rule(x / c1, safety="exact", cases=(_one(lambda x, c: x / c, 4), _one(lambda x, c: x / c, [0.5, -2, 1024])))

@@ -254,17 +254,23 @@ def sum_of_transpose(x: Tensor, axes: tuple[int, ...], axis: tuple[int, ...]) ->
         lambda leaf: sum(broadcast_to(leaf(3), (2, 3)), axis=0),
         lambda leaf: sum(broadcast_to(leaf(), (2, 3))),
         lambda leaf: sum(broadcast_to(leaf(2, 1), (2, 3)), axis=1, keepdims=True),
+        lambda leaf: sum(broadcast_to(leaf(2, 1, 3), (2, 4, 3)), axis=(0, 1)),
     ),
 )
 def sum_of_broadcast(node: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor | None:
     """A sum over copies is a multiple; their number has to be known, since 0 times inf is not the sum of nothing."""
     wide = node.inputs[0]
-    lead = wide.ndim - x.ndim
-    count = _product([wide.shape[i] for i in axis])
-    if not all(i < lead or x.shape[i - lead] == 1 for i in axis) or count is None or not 0 < count <= 2 ** _DIGITS.get(x.dtype, 30):
+    narrow = (1,) * (wide.ndim - x.ndim) + x.shape
+    copied = [i for i in axis if narrow[i] == 1]
+    count = _product([wide.shape[i] for i in copied])
+    if not copied or count is None or not 0 < count <= 2 ** _DIGITS.get(x.dtype, 30):
         return None
-    kept = tuple([1 if i in axis else size for i, size in enumerate(wide.shape)])
-    return reshape(broadcast_to(x * count, shape=kept), shape=node.shape)
+    others = tuple([i for i in axis if i not in copied])
+    if not others:
+        keepdims = node.ndim == wide.ndim
+        return reshape(x * count, shape=tuple([size for i, size in enumerate(narrow) if keepdims or i not in axis]))
+    kept = tuple([1 if i in copied else size for i, size in enumerate(wide.shape)])
+    return reshape(sum(broadcast_to(reshape(x * count, shape=narrow), shape=kept), axis=others), shape=node.shape)
 
 
 @rule(
@@ -399,6 +405,25 @@ def concatenate_one(x: Tensor) -> Tensor:
 
 
 @rule(
+    node,
+    safety="exact",
+    reads=(transpose,),
+    reads_all=True,
+    cases=(
+        lambda leaf: concatenate([leaf(2, 3).T, leaf(4, 3).T], axis=1),
+        lambda leaf: concatenate([transpose(leaf(2, 3, 4), (1, 2, 0))] * 2),
+    ),
+)
+def concatenate_transposed(node: Tensor) -> Tensor | None:
+    """Tensors that are transposed alike are joined first: their elements are copied in the order in which they lie."""
+    orders = {x.attributes["axes"] for x in node.inputs} if node.op is concatenate else set[tuple[int, ...]]()
+    if len(orders) != 1:
+        return None
+    (order,) = orders
+    return transpose(concatenate([x.inputs[0] for x in node.inputs], axis=order[node.attributes["axis"]]), axes=order)
+
+
+@rule(
     narrow(x, axis=axis, start=attr("start"), length=attr("length")),
     safety="exact",
     cases=(
@@ -419,23 +444,26 @@ def narrow_of_concatenated(x: Tensor, axis: int, start: Dim, length: Dim) -> Ten
 
 
 # ---------------------------------------------------------------- parts put back in their places
-def _segment(x: Tensor) -> tuple[int, int, int] | None:
-    """Of a tensor placed among zeros along one axis: the axis, and where its part begins and ends."""
+def _segment(x: Tensor) -> tuple[int, int, int, Tensor] | None:
+    """Of a tensor placed among zeros along one axis: the axis, where its part begins and ends, and the part with all axes."""
+    (part,) = x.inputs
     if x.op is widen:
         axis: int = x.attributes["axis"]
-        start, length = x.attributes["start"], x.inputs[0].shape[axis]
-        return (axis, start, start + length) if isinstance(start, int) and isinstance(length, int) else None
-    if x.op is not place or not all(isinstance(item, Span) and item.step in (None, 1) for item in x.attributes["index"].items):
+        start, length = x.attributes["start"], part.shape[axis]
+        return (axis, start, start + length, part) if isinstance(start, int) and isinstance(length, int) else None
+    items = x.attributes["index"].items
+    if x.op is not place or not all(isinstance(item, int) or (isinstance(item, Span) and item.step in (None, 1)) for item in items):
         return None
-    moved = [i for i, (size, whole) in enumerate(zip(x.inputs[0].shape, x.shape, strict=True)) if size != whole]
+    numbers = tuple([i for i, item in enumerate(items) if isinstance(item, int)])
+    part = expand_dims(part, axis=numbers) if numbers else part
+    moved = [i for i, (size, whole) in enumerate(zip(part.shape, x.shape, strict=True)) if size != whole]
     if len(moved) != 1:
         return None
-    item, length = x.attributes["index"].items[moved[0]], x.inputs[0].shape[moved[0]]
-    whole = x.shape[moved[0]]
+    item, length, whole = items[moved[0]], part.shape[moved[0]], x.shape[moved[0]]
     if not isinstance(length, int) or not isinstance(whole, int) or not length:
         return None
-    start = range(whole)[slice(item.start, item.stop)].start
-    return moved[0], start, start + length
+    start = range(whole)[item] if isinstance(item, int) else range(whole)[slice(item.start, item.stop)].start
+    return moved[0], start, start + length, part
 
 
 _MOST: Final = 64
@@ -464,20 +492,21 @@ def _placed_terms(node: Tensor) -> list[Tensor]:
     cases=(
         lambda leaf: widen(leaf(2, 3), axis=1, start=0, total=5) + widen(leaf(2, 2), axis=1, start=3, total=5),
         lambda leaf: _in_places(leaf(2, 3), leaf(2, 1), leaf(2, 2)),
+        lambda leaf: place(leaf(2, 3), shape=(2, 3, 2), index=(..., -1)) + place(leaf(2, 3), shape=(2, 3, 2), index=(..., 0)),
     ),
 )
 def parts_in_their_places(node: Tensor) -> Tensor | None:
     """A sum of parts among zeros, each in a place of its own, that fill an axis is these parts joined."""
     terms = _placed_terms(node) if node.op is add else []
-    found = [(segment, term.inputs[0]) for term in terms if (segment := _segment(term)) is not None]
-    if not found or len(found) < len(terms) or len({segment[0] for segment, _ in found}) > 1:
+    found = [segment for term in terms if (segment := _segment(term)) is not None]
+    if not found or len(found) < len(terms) or len({segment[0] for segment in found}) > 1:
         return None
-    found.sort(key=lambda item: item[0])
-    axis = found[0][0][0]
-    ends = [0, *[segment[2] for segment, _ in found]]
-    if [segment[1] for segment, _ in found] != ends[:-1] or ends[-1] != node.shape[axis]:
+    found.sort(key=lambda segment: segment[1])
+    axis = found[0][0]
+    ends = [0, *[segment[2] for segment in found]]
+    if [segment[1] for segment in found] != ends[:-1] or ends[-1] != node.shape[axis]:
         return None
-    return concatenate([part for _, part in found], axis=axis)
+    return concatenate([segment[3] for segment in found], axis=axis)
 
 
 def _in_places(a: Tensor, b: Tensor, c: Tensor) -> Tensor:

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, Final
 
-from graphc.core import Constant, Tensor, dtypes
+from graphc.core import Constant, Tensor, dtypes, sizes
 from graphc.core.pattern import attr, const, var
-from graphc.core.sizes import Dim, product
-from graphc.ops import add, expand_dims, matmul, reshape, sum, transpose
-from graphc.ops.product import swap
+from graphc.core.sizes import Dim, Shape, product
+from graphc.ops import (
+    add,
+    broadcast_to,
+    diag,
+    divide,
+    expand_dims,
+    greater_equal,
+    less,
+    logical_and,
+    matmul,
+    mean,
+    multiply,
+    one_hot,
+    reshape,
+    sum,
+    take,
+    transpose,
+    where,
+)
+from graphc.ops.contraction import typical
+from graphc.ops.index import add_at
+from graphc.ops.product import moved_product, swap
+from graphc.ops.shape import place_diagonal
 from graphc.rewrite.rule import Once, rule
 
 x: Final[Any] = var("x")
@@ -16,9 +39,40 @@ y: Final[Any] = var("y")
 a: Final[Any] = var("a")
 b: Final[Any] = var("b")
 c: Final[Any] = var("c")
+_a: Final[Any] = var("_a")
+_b: Final[Any] = var("_b")
 scale: Final[Any] = const("scale")
 axis: Final[Any] = attr("axis")
 axes: Final[Any] = attr("axes")
+shape: Final[Any] = attr("shape")
+BLAS: Final = ("float32", "float64", "complex64", "complex128")
+"""The dtypes that BLAS multiplies."""
+
+
+# ---------------------------------------------------------------- outer products
+NARROW: Final = 64
+"""Rows of so few elements or fewer are many calls of a loop for NumPy, which repeats one of two operands; BLAS is quicker by half."""
+
+
+def _is_for_blas(a: Tensor, b: Tensor) -> bool:
+    """Whether a column, or a stack of them, and one row have a product that BLAS writes quicker."""
+    plain = b.ndim == 2 and (a.ndim == 2 or not _is_strided(a)) and a.dtype in BLAS
+    return plain and 1 < typical(b.shape[-1]) <= NARROW < typical(a.size)
+
+
+@rule(
+    matmul(a, b),
+    safety="rounding",
+    cases=(
+        lambda leaf: leaf(3, 1) @ leaf(1, 4),
+        lambda leaf: leaf(2, 3, 1) @ leaf(1, 4),
+        lambda leaf: leaf(0, 1) @ leaf(1, 4),
+    ),
+)
+def outer_product(a: Tensor, b: Tensor) -> Tensor | None:
+    """A column times a row is a product element by element; BLAS keeps a tall one with short rows."""
+    column = a.ndim > 1 and b.ndim > 1 and a.shape[-1] == 1 and a.dtype != "bool"
+    return a * b if column and not _is_for_blas(a, b) else None
 
 
 # ---------------------------------------------------------------- transposes
@@ -38,6 +92,22 @@ def transposed_product(node: Tensor, a: Tensor, b: Tensor, axes: tuple[int, ...]
         return None
     exchanged = {last: last - 1, last - 1: last}
     return transpose(matmul(swap(b), swap(a)), axes=tuple([exchanged.get(i, i) for i in axes]))
+
+
+@rule(
+    reshape(transpose(matmul(a, b), axes=axes), shape=shape),
+    safety="rounding",
+    cases=(
+        lambda leaf: reshape(transpose(leaf(2, 3, 4, 5) @ leaf(2, 3, 5, 6), (0, 2, 1, 3)), (8, 18)),
+        lambda leaf: reshape(transpose(leaf(3, 4, 5) @ leaf(5, 6), (1, 0, 2)), (4, -1)),
+    ),
+)
+def product_in_its_place(node: Tensor, a: Tensor, b: Tensor, axes: tuple[int, ...], shape: Shape, once: Once) -> Tensor | None:
+    """A product whose axes are moved and then merged, which would copy it, is written where it belongs."""
+    moved = node.inputs[0]
+    if axes[-1] != len(axes) - 1 or 1 in (a.ndim, b.ndim) or not once(moved) or not once(moved.inputs[0]) or node.dtype not in BLAS:
+        return None
+    return reshape(moved_product(a, b, places=tuple([axes.index(i) for i in range(len(axes))])), shape=shape)
 
 
 # ---------------------------------------------------------------- stacks of products
@@ -79,37 +149,246 @@ def sum_of_products(node: Tensor, a: Tensor, b: Tensor, axes: tuple[int, ...], a
     return matmul(transpose(reshape(a, shape=(rows, a.shape[-1]))), reshape(b, shape=(rows, b.shape[-1])))
 
 
+# ---------------------------------------------------------------- products of what is repeated
+def _with_axes(shape: Shape, ndim: int) -> Shape:
+    return (1,) * (ndim - len(shape)) + shape
+
+
+def _not_repeated(factor: Tensor) -> Tensor:
+    """What a broadcast repeats, with axes of size 1."""
+    (source,) = factor.inputs
+    return reshape(source, shape=_with_axes(source.shape, factor.ndim))
+
+
 @rule(
-    matmul(a, b),
+    matmul(broadcast_to(a), b),
     safety="rounding",
-    cases=(lambda leaf: leaf(3, 1) @ leaf(1, 4), lambda leaf: leaf(2, 3, 1) @ leaf(1, 4), lambda leaf: leaf(0, 1) @ leaf(1, 4)),
+    regroups=True,
+    cases=(
+        lambda leaf: broadcast_to(leaf(2, 1, 3), (2, 5, 3)) @ leaf(3, 4),
+        lambda leaf: broadcast_to(leaf(3, 1), (3, 4)) @ leaf(4, 2),
+        lambda leaf: broadcast_to(leaf(3), (2, 5, 3)) @ leaf(2, 3, 4),
+        lambda leaf: broadcast_to(leaf(), (3,)) @ leaf(3, 4),
+    ),
 )
-def outer_product(a: Tensor, b: Tensor) -> Tensor | None:
-    """A column times a row is a product element by element."""
-    return a * b if a.ndim > 1 and b.ndim > 1 and a.shape[-1] == 1 and a.dtype != "bool" else None
+def product_of_repeated(node: Tensor, a: Tensor, b: Tensor) -> Tensor | None:
+    """Equal rows are multiplied once; equal columns, by the sum of what they meet."""
+    wide = node.inputs[0]
+    narrow = _not_repeated(wide)
+    inner = max(b.ndim - 2, 0)
+    if narrow.shape[-1] != wide.shape[-1]:
+        b = reshape(sum(b, axis=inner), shape=(*b.shape[:inner], 1, *b.shape[inner + 1 :]))
+    return matmul(narrow, b)
+
+
+@rule(
+    matmul(a, broadcast_to(b)),
+    safety="rounding",
+    regroups=True,
+    cases=(
+        lambda leaf: leaf(4, 3) @ broadcast_to(leaf(2, 3, 1), (2, 3, 5)),
+        lambda leaf: leaf(2, 4) @ broadcast_to(leaf(3), (4, 3)),
+        lambda leaf: leaf(2, 4, 3) @ broadcast_to(leaf(3, 1), (2, 3, 5)),
+        lambda leaf: leaf(4, 3) @ broadcast_to(leaf(), (3,)),
+        lambda leaf: swap(leaf(2, 5, 3)) @ broadcast_to(leaf(2, 1, 4), (2, 5, 4)),
+    ),
+)
+def product_with_repeated(node: Tensor, a: Tensor, b: Tensor) -> Tensor | None:
+    """Equal columns are multiplied once; equal rows, by the sum of what they meet."""
+    wide = node.inputs[1]
+    narrow, inner = _not_repeated(wide), max(wide.ndim - 2, 0)
+    if narrow.shape[inner] != wide.shape[inner]:
+        a = expand_dims(sum(a, axis=a.ndim - 1), axis=(a.ndim - 1,))
+    return matmul(a, narrow)
+
+
+# ---------------------------------------------------------------- sums of a product
+def _as_matrices(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """The factors, with a vector as the row or the column that it stands for."""
+    return expand_dims(a, axis=(0,)) if a.ndim == 1 else a, expand_dims(b, axis=(1,)) if b.ndim == 1 else b
+
+
+def _summed(x: Tensor, axes: list[int]) -> Tensor:
+    return sum(x, axis=tuple(axes), keepdims=True) if axes else x
+
+
+def _factors_summed(p: Tensor, axis: tuple[int, ...]) -> Tensor | None:
+    """The sum of the product ``p`` over axes as the product of sums of its factors; without the axes, or None where both have all."""
+    a, b = _as_matrices(*p.inputs)
+    ndim = max(a.ndim, b.ndim)
+    places = [i for i in range(ndim) if not (i == ndim - 2 and p.inputs[0].ndim == 1) and not (i == ndim - 1 and p.inputs[1].ndim == 1)]
+    gone = [places[i] for i in axis]
+    shape = sizes.broadcast([a.shape[:-2], b.shape[:-2]])
+    lone_a = [i for i in gone if i == ndim - 2 or (i < ndim - 2 and _size(a, i, ndim) == shape[i] != _size(b, i, ndim))]
+    lone_b = [i for i in gone if i == ndim - 1 or (i < ndim - 2 and _size(b, i, ndim) == shape[i] != _size(a, i, ndim))]
+    if not lone_a and not lone_b:
+        return None
+    y = matmul(_summed(a, [i - ndim + a.ndim for i in lone_a]), _summed(b, [i - ndim + b.ndim for i in lone_b]))
+    y = _summed(y, [i for i in gone if i not in lone_a and i not in lone_b])
+    return reshape(y, shape=tuple([size for i, size in enumerate(p.shape) if i not in axis]))
+
+
+def _size(x: Tensor, axis: int, ndim: int) -> Dim:
+    """The size of an axis, counted with those that a broadcast puts in front."""
+    place = axis - ndim + x.ndim
+    return x.shape[place] if place >= 0 else 1
+
+
+def _rows_summed(p: Tensor, axis: tuple[int, ...]) -> Tensor | None:
+    """The same of a product whose rows a reshape has put along several axes."""
+    a, b = p.inputs[0].inputs
+    if a.ndim != 2 or b.ndim != 2 or p.ndim < 2 or p.shape[-1] != b.shape[-1] or p.ndim - 1 in axis:
+        return None
+    rows = sum(reshape(a, shape=(*p.shape[:-1], a.shape[-1])), axis=axis)
+    shape = tuple([size for i, size in enumerate(p.shape) if i not in axis])
+    return reshape(matmul(reshape(rows, shape=(product(shape[:-1]), a.shape[-1])), b), shape=shape)
+
+
+def _sum_inside(p: Tensor, axis: tuple[int, ...], once: Once) -> Tensor | None:
+    """The sum of ``p`` as a smaller product, if it is a product that nothing else reads; without the axes."""
+    if not once(p) or p.dtype not in BLAS or all(p.shape[i] == 1 for i in axis):
+        return None
+    if p.op is matmul:
+        return _factors_summed(p, axis)
+    if p.op is reshape and p.inputs[0].op is matmul and once(p.inputs[0]):
+        return _rows_summed(p, axis)
+    return None
+
+
+@rule(
+    sum(x, axis=axis),
+    safety="rounding",
+    regroups=True,
+    cases=(
+        lambda leaf: sum(leaf(3, 4) @ leaf(4, 5), axis=0),
+        lambda leaf: sum(leaf(3, 4) @ leaf(4, 5), axis=1, keepdims=True),
+        lambda leaf: sum(leaf(3, 4) @ leaf(4)),
+        lambda leaf: sum(leaf(4) @ leaf(2, 4, 5)),
+        lambda leaf: sum(leaf(2, 3, 4) @ leaf(4, 5), axis=(0, 2)),
+        lambda leaf: sum(reshape(leaf(6, 4) @ leaf(4, 5), (2, 3, 5)), axis=1),
+        lambda leaf: sum(leaf(2, 3, 4) @ leaf(2, 4, 5)),
+        lambda leaf: sum(leaf(3, 4) @ leaf(2, 4, 5), axis=(0, 1)),
+    ),
+)
+def sum_of_product(node: Tensor, x: Tensor, axis: tuple[int, ...], once: Once) -> Tensor | None:
+    """The sum of the rows of a product is the product of the sum of the rows, and so for its columns."""
+    found = _sum_inside(x, axis, once)
+    return None if found is None else reshape(found, shape=node.shape)
+
+
+def _terms(x: Tensor, once: Once) -> list[Tensor]:
+    """What a sum of sums that nothing else reads adds up."""
+    found: list[Tensor] = []
+    waiting = [x]
+    while waiting:
+        one = waiting.pop()
+        if one.op is add and once(one):
+            waiting += one.inputs[::-1]
+        else:
+            found.append(one)
+    return found
+
+
+@rule(
+    sum(x + y, axis=axis),
+    safety="rounding",
+    regroups=True,
+    cases=(
+        lambda leaf: sum(leaf(3, 4) @ leaf(4, 5) + leaf(5), axis=0),
+        lambda leaf: sum(leaf(3, 5) + reshape(leaf(6, 4) @ leaf(4, 5), (2, 3, 5)) + leaf(2, 3, 5), axis=1, keepdims=True),
+    ),
+)
+def sum_with_product(node: Tensor, x: Tensor, y: Tensor, axis: tuple[int, ...], once: Once) -> Tensor | None:
+    """A product that is added to others is summed by itself where its factors can be summed first."""
+    found = _summed_apart(node.inputs[0], axis, once)
+    return None if found is None else reshape(found, shape=node.shape)
+
+
+def _summed_apart(whole: Tensor, axis: tuple[int, ...], once: Once) -> Tensor | None:
+    """The sum of a sum, without the axes, if it has products whose factors can be summed first."""
+    products, wide, apart = list[Tensor](), list[Tensor](), list[Tensor]()
+    for term in _terms(whole, once):
+        inside = _sum_inside(term, axis, once) if term.shape == whole.shape else None
+        if inside is not None:
+            products.append(inside)
+        elif term.shape == whole.shape:
+            wide.append(term)
+        else:
+            apart.append(broadcast_to(term, shape=whole.shape))
+    if not products:
+        return None
+    others = [functools.reduce(add, wide), *apart] if wide else apart
+    return functools.reduce(add, [*products, *[sum(term, axis=axis) for term in others]])
+
+
+@rule(
+    mean(x, axis=axis),
+    safety="rounding",
+    regroups=True,
+    cases=(
+        lambda leaf: mean(leaf(3, 4) @ leaf(4, 5), axis=0),
+        lambda leaf: mean(leaf(2, 3, 5) + reshape(leaf(6, 4) @ leaf(4, 5), (2, 3, 5)), axis=1, keepdims=True),
+    ),
+)
+def mean_with_product(node: Tensor, x: Tensor, axis: tuple[int, ...], once: Once) -> Tensor | None:
+    """The mean of the rows of a product, or of what it is added to, begins with the sum of the rows that it is a product of."""
+    count = product(tuple([x.shape[i] for i in axis]))
+    if not isinstance(count, int) or not count or not once(x):
+        return None
+    found = _summed_apart(x, axis, once) if x.op is add else _sum_inside(x, axis, once)
+    return None if found is None else reshape(found / count, shape=node.shape)
 
 
 # ---------------------------------------------------------------- scales
 def _less_than_half(small: Dim, large: Dim) -> bool:
-    return isinstance(small, int) and isinstance(large, int) and 2 * small <= large > 0
+    return 2 * typical(small) <= typical(large) > 0
+
+
+def _into_factor(node: Tensor, inner: Tensor, scale: Constant, scaled: Callable[[Tensor, Tensor], Tensor], once: Once) -> Tensor | None:
+    """The product ``inner`` with its smaller factor scaled, where that is less work."""
+    a, b = inner.inputs
+    small = b if typical(b.size) < typical(a.size) else a
+    plain = scale.value.size == 1 and scale.ndim < 2 and dtypes.is_float(node.dtype)
+    if not plain or not _less_than_half(small.size, node.size) or not once(inner):
+        return None
+    factor = _under_views(small, lambda x: scaled(x, reshape(scale, shape=())), once)
+    if factor is None:
+        return None
+    return matmul(a, factor) if small is b else matmul(factor, b)
+
+
+def _under_views(x: Tensor, scaled: Callable[[Tensor], Tensor], once: Once) -> Tensor | None:
+    """``x`` scaled before it is seen in another shape; None of a view that others see too, which would be copied out of order."""
+    if x.op is None or not x.op.view:
+        return scaled(x)
+    inner = _under_views(x.inputs[0], scaled, once) if once(x) and len(x.inputs) == 1 else None
+    return None if inner is None else x.op.apply((inner,), x.attrs)
 
 
 @rule(
-    scale * matmul(a, b),
+    scale * matmul(_a, _b),
     safety="rounding",
     regroups=True,
-    cases=(lambda leaf: (leaf(4, 2) @ leaf(2, 6)) * 0.3, lambda leaf: 0.3 * (leaf(2, 6, 2) @ leaf(2, 2, 6))),
+    cases=(
+        lambda leaf: (leaf(4, 2) @ leaf(2, 6)) * 0.3,
+        lambda leaf: 0.3 * (leaf(2, 6, 2) @ leaf(2, 2, 6)),
+        lambda leaf: 0.3 * (leaf(2, 6).T @ swap(leaf(6, 2))),
+    ),
 )
-def scale_into_product(node: Tensor, scale: Constant, a: Tensor, b: Tensor, once: Once) -> Tensor | None:
+def scale_into_product(node: Tensor, scale: Constant, once: Once) -> Tensor | None:
     """A number goes to a factor of a product of matrices that has half as many elements as the product, or fewer."""
-    if scale.value.size != 1 or scale.ndim > 1 or not dtypes.is_float(node.dtype):
-        return None
-    inner = node.inputs[node.inputs[0] is scale]
-    small = b if isinstance(b.size, int) and isinstance(a.size, int) and b.size < a.size else a
-    if not _less_than_half(small.size, node.size) or not once(inner):
-        return None
-    number = reshape(scale, shape=())
-    return matmul(a, number * b) if small is b else matmul(number * a, b)
+    return _into_factor(node, node.inputs[node.inputs[0] is scale], scale, multiply, once)
+
+
+@rule(
+    matmul(_a, _b) / scale,
+    safety="rounding",
+    regroups=True,
+    cases=(lambda leaf: (leaf(4, 2) @ leaf(2, 6)) / 0.3, lambda leaf: (leaf(2, 6, 2) @ leaf(2, 2, 6)) / 3),
+)
+def divisor_into_product(node: Tensor, scale: Constant, once: Once) -> Tensor | None:
+    """A divisor goes to a factor of a product of matrices that has half as many elements as the product, or fewer."""
+    return _into_factor(node, node.inputs[0], scale, divide, once)
 
 
 def _outwards(node: Tensor, scaled: Tensor, scale: Constant, once: Once) -> bool:
@@ -130,19 +409,45 @@ def scale_out_of_right(node: Tensor, scale: Constant, a: Tensor, b: Tensor, once
     return reshape(scale, shape=()) * matmul(a, b) if _outwards(node, scaled, scale, once) and b.shape == scaled.shape else None
 
 
+# ---------------------------------------------------------------- small factors
+def _are_small(a: Tensor, b: Tensor, node: Tensor) -> bool:
+    """Whether both are much smaller than the node. Two constants have a rule of their own, which looks for overflow."""
+    if isinstance(a, Constant) and isinstance(b, Constant):
+        return False
+    return _less_than_half(product(sizes.broadcast([a.shape, b.shape])), node.size) and dtypes.is_float(node.dtype)
+
+
+@rule(
+    (x * a) * b,
+    safety="rounding",
+    regroups=True,
+    cases=(lambda leaf: (leaf(5, 4) * leaf(4)) * leaf(4), lambda leaf: leaf() * (leaf(4) * leaf(5, 4))),
+)
+def small_factors_first(node: Tensor, x: Tensor, a: Tensor, b: Tensor, once: Once) -> Tensor | None:
+    """Two factors that are repeated are multiplied before they meet what has all elements: one pass over it less."""
+    inner = node.inputs[node.inputs[0] is b]
+    return x * (a * b) if _are_small(a, b, node) and x.shape == node.shape and once(inner) else None
+
+
+@rule(
+    (x * a) / b,
+    safety="rounding",
+    regroups=True,
+    cases=(lambda leaf: (leaf(5, 4) * leaf(4)) / 3, lambda leaf: (leaf(4) * leaf(5, 4)) / 3),
+)
+def small_quotient_first(node: Tensor, x: Tensor, a: Tensor, b: Tensor, once: Once) -> Tensor | None:
+    """A factor that is repeated is divided by a divisor that is, before they meet what has all elements."""
+    return x * (a / b) if _are_small(a, b, node) and x.shape == node.shape and once(node.inputs[0]) else None
+
+
 # ---------------------------------------------------------------- chains
-def _flops(m: Dim, k: Dim, n: Dim) -> Dim:
-    return m * k * n
-
-
 def _chain(a: Tensor, b: Tensor, c: Tensor) -> tuple[int, int] | None:
-    """The price of ``(a b) c`` and of ``a (b c)``, where all sizes are known."""
+    """The price of ``(a b) c`` and of ``a (b c)``."""
     if b.ndim != 2 or a.ndim not in (1, 2) or c.ndim not in (1, 2):
         return None
-    m, n = a.shape[0] if a.ndim == 2 else 1, c.shape[1] if c.ndim == 2 else 1
-    k, p = b.shape
-    left, right = _flops(m, k, p) + _flops(m, p, n), _flops(k, p, n) + _flops(m, k, n)
-    return (left, right) if isinstance(left, int) and isinstance(right, int) else None
+    m, n = typical(a.shape[0]) if a.ndim == 2 else 1, typical(c.shape[1]) if c.ndim == 2 else 1
+    k, p = map(typical, b.shape)
+    return m * k * p + m * p * n, k * p * n + m * k * n
 
 
 @rule(
@@ -167,6 +472,70 @@ def chain_to_the_left(node: Tensor, a: Tensor, b: Tensor, c: Tensor, once: Once)
     """``a (b c)`` is ``(a b) c``, where that is less work."""
     price = _chain(a, b, c)
     return matmul(matmul(a, b), c) if price and price[0] < price[1] and once(node.inputs[1]) else None
+
+
+# ---------------------------------------------------------------- products with little but zeros
+MANY: Final = 32
+"""Of so many classes it is quicker to fetch or to add rows than to multiply by ones and zeros."""
+
+
+def _within(indices: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Which indices name a class, as a column, and the indices with 0 for the others."""
+    valid = logical_and(greater_equal(indices, 0), less(indices, classes))
+    return expand_dims(valid, axis=(indices.ndim,)), where(valid, indices, 0)
+
+
+@rule(
+    matmul(one_hot(a, num_classes=attr("classes")), b),
+    safety="nan_unsafe",
+    cases=(
+        lambda leaf: one_hot(leaf(5, dtype="int32"), 40, leaf().dtype) @ leaf(40, 3),
+        lambda leaf: one_hot(leaf(2, 3, dtype="int32"), 40, leaf().dtype) @ leaf(40, 3),
+    ),
+)
+def one_hot_times_matrix(a: Tensor, b: Tensor, classes: int) -> Tensor | None:
+    """One-hot rows times a matrix are rows of the matrix."""
+    if b.ndim != 2 or classes < MANY:
+        return None
+    valid, indices = _within(a, classes)
+    return where(valid, take(b, indices, axis=0), 0)
+
+
+@rule(
+    matmul(transpose(one_hot(a, num_classes=attr("classes"))), b),
+    safety="nan_unsafe",
+    cases=(lambda leaf: one_hot(leaf(5, dtype="int32"), 40, leaf().dtype).T @ leaf(5, 3),),
+)
+def one_hot_columns_times_matrix(node: Tensor, a: Tensor, b: Tensor, classes: int) -> Tensor | None:
+    """One-hot columns times a matrix add up its rows class by class."""
+    if a.ndim != 1 or b.ndim != 2 or node.inputs[0].shape[0] != classes or classes < MANY:
+        return None
+    valid, indices = _within(a, classes)
+    return add_at(where(valid, b, 0), indices, axis=0, length=classes)
+
+
+@rule(
+    matmul(place_diagonal(a, offset=0, axis1=0, axis2=1), b),
+    safety="nan_unsafe",
+    cases=(lambda leaf: diag(leaf(3)) @ leaf(3, 4), lambda leaf: diag(leaf(3)) @ leaf(3)),
+)
+def diagonal_times_matrix(node: Tensor, a: Tensor, b: Tensor) -> Tensor | None:
+    """A diagonal on the left scales rows."""
+    return None if not _is_square(node.inputs[0], a) else a * b if b.ndim == 1 else expand_dims(a, axis=(1,)) * b
+
+
+@rule(
+    matmul(a, place_diagonal(b, offset=0, axis1=0, axis2=1)),
+    safety="nan_unsafe",
+    cases=(lambda leaf: leaf(4, 3) @ diag(leaf(3)), lambda leaf: leaf(3) @ diag(leaf(3))),
+)
+def matrix_times_diagonal(node: Tensor, a: Tensor, b: Tensor) -> Tensor | None:
+    """A diagonal on the right scales columns."""
+    return a * b if _is_square(node.inputs[1], b) else None
+
+
+def _is_square(matrix: Tensor, diagonal: Tensor) -> bool:
+    return matrix.ndim == 2 and matrix.shape == diagonal.shape * 2
 
 
 # ---------------------------------------------------------------- factors in common

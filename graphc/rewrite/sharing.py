@@ -1,0 +1,65 @@
+"""Exponentials for NumPy: as few as can be, and each by the quicker function.
+
+The gradient of ``log(1 + exp(-|x|))``, the stable spelling of many losses, holds ``h = sigmoid(-|x|)``, which is 1/2 at most. So neither
+``h - h * h``, the slope of the sigmoid on both sides, nor ``1 - h``, the sigmoid on the right, cancels. Whether a graph has ``h`` no
+pattern can see: it is a property of the whole graph.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from graphc.core import Constant, Tensor, derived_from, rebuild, toposort
+from graphc.ops import abs, add, cast, divide, exp, exp2, matmul, multiply, negative, sigmoid, square, subtract, sum
+from graphc.ops.pointwise import by_vectors, never_positive, sigmoid_slope
+
+ROUNDED: Final = frozenset([add, subtract, multiply, divide, square, matmul, sum])
+"""Ops whose results are rounded. Of such an ``x`` half a unit in the last place is unknown, which ``exp`` turns into ``|x| / 2`` units."""
+
+
+def share_exponentials(roots: Sequence[Tensor]) -> list[Tensor]:
+    """The roots with sigmoids and slopes made of the ``sigmoid(-|x|)`` that the graph has, and ``exp2`` for ``exp``. Safety: rounding."""
+    order = toposort(roots)
+    shared = {_without_sign(node.inputs[0].inputs[0].inputs[0]) for node in order if _is_half(node)}
+    if not shared and not any(node.op is exp for node in order):
+        return list(roots)
+    new: dict[Tensor, Tensor] = {}
+    for node in order:
+        with derived_from(node):
+            new[node] = _rebuilt(node, new, shared)
+        if node.label and not new[node].label:
+            new[node].label = node.label
+    return [new[root] for root in roots]
+
+
+def _rebuilt(node: Tensor, new: dict[Tensor, Tensor], shared: set[Tensor]) -> Tensor:
+    inputs = tuple([new[x] for x in node.inputs])
+    if node.op in (sigmoid, sigmoid_slope) and not _is_half(node) and _without_sign(node.inputs[0]) in shared:
+        half = sigmoid(-abs(_without_sign(inputs[0])))
+        return half - square(half) if node.op is sigmoid_slope else abs(cast(inputs[0] >= 0, dtype=node.dtype) - half)
+    if node.op is exp and node.dtype == "float32" and by_vectors("exp2", node.dtype):
+        scale, x = _scaled(inputs[0])
+        if scale is not None and x.op in ROUNDED:
+            return exp2(x * (scale * math.log2(math.e)))
+    return node if inputs == node.inputs else rebuild(node, inputs)
+
+
+def _scaled(x: Tensor) -> tuple[float | None, Tensor]:
+    """The number that a tensor is multiplied by, where that costs a pass of its own, and the tensor."""
+    if x.op is negative:
+        return -1.0, x.inputs[0]
+    if x.op is multiply:
+        for scale, factor in (x.inputs, x.inputs[::-1]):
+            if isinstance(scale, Constant) and scale.uniform is not None and factor.type is x.type:
+                return float(scale.uniform), factor
+    return None, x
+
+
+def _is_half(node: Tensor) -> bool:
+    return node.op is sigmoid and never_positive(node.inputs[0])
+
+
+def _without_sign(x: Tensor) -> Tensor:
+    return x.inputs[0] if x.op is negative else x
