@@ -7,8 +7,6 @@ of matrices for each pair of operands, in the order that costs least.
 from __future__ import annotations
 
 import functools
-import math
-import string
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeAlias, cast
 
@@ -37,13 +35,15 @@ Label: TypeAlias = str | int
 """A letter, or an axis of the ellipsis, counted from the last one: -1, -2 ..."""
 Tree: TypeAlias = "int | tuple[Tree, Tree]"
 """Which operands are contracted first: the number of one, or two trees."""
-LETTERS = string.ascii_letters
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ORDERED = "".join(sorted(LETTERS))
 """The letters in the order in which an implicit output has them."""
 EXHAUSTIVE = 7
-"""Up to so many operands every order of contraction is tried; beyond, the greedy one is taken."""
+"""Up to so many operands every order of contraction is tried, also those that begin with an outer product."""
+EXACT = 20
+"""Up to so many the best order is found that begins with no outer product; beyond, the greedy one is taken."""
 TYPICAL = 64
-"""What a named size counts as where orders of contraction are compared."""
+"""What a named size counts as where prices are compared."""
 
 
 # ---------------------------------------------------------------- subscripts
@@ -151,7 +151,12 @@ def _kept(term: str, shape: Shape, size: Mapping[str, Dim]) -> str:
 
 
 def _numbers(size: Mapping[str, Dim]) -> tuple[tuple[str, int], ...]:
-    return tuple([(label, sizes.bind(dim, dict.fromkeys(sizes.names(dim), TYPICAL))) for label, dim in size.items()])
+    return tuple([(label, typical(dim)) for label, dim in size.items()])
+
+
+def typical(size: Dim) -> int:
+    """The size, or what it is for names of typical sizes: to choose between two ways that are both right."""
+    return size if isinstance(size, int) else sizes.bind(size, dict.fromkeys(sizes.names(size), TYPICAL))
 
 
 @op(
@@ -407,57 +412,26 @@ def _open(terms: Sequence[str], out: str, used: Iterable[int]) -> set[str]:
 
 @functools.lru_cache(maxsize=1024)
 def _tree(terms: tuple[str, ...], out: str, numbers: tuple[tuple[str, int], ...]) -> Tree:
-    """The cheapest order in which to contract the operands two by two."""
-    count = dict(numbers)
-
-    def cost(labels: Iterable[str]) -> int:
-        return math.prod(count[label] for label in labels)
-
-    if len(terms) > EXHAUSTIVE:
-        return _greedy(terms, out, cost)
-    return _cheapest(terms, out, cost)
+    """The cheapest order in which to contract the operands two by two, as opt_einsum finds it (Smith and Gray, 2018)."""
+    trees: list[Tree] = list(range(len(terms)))
+    for places in _path(terms, out, numbers) if len(terms) > 2 else [range(len(terms))]:
+        taken: list[Tree] = [trees[place] for place in places]
+        trees = [tree for place, tree in enumerate(trees) if place not in places]
+        trees.append(functools.reduce(_paired, taken))
+    return trees[0]
 
 
-def _cheapest(terms: tuple[str, ...], out: str, cost: Any) -> Tree:
-    """Dynamic programming over sets of operands, as bits of a number (Pfeifer, Haegeman and Verstraete, 2014)."""
-    everything = (1 << len(terms)) - 1
-    open_labels = {bits: _open(terms, out, _members(bits)) for bits in range(1, everything + 1)}
-    best: dict[int, tuple[int, Tree]] = {1 << i: (0, i) for i in range(len(terms))}
-    for bits in range(1, everything + 1):
-        if bits in best:
-            continue
-        splits = [part for part in range(1, bits) if part & bits == part and part & (bits & -bits)]
-        best[bits] = min(
-            [
-                (
-                    best[part][0] + best[bits ^ part][0] + cost(open_labels[part] | open_labels[bits ^ part]),
-                    (best[part][1], best[bits ^ part][1]),
-                )
-                for part in splits
-            ],
-            key=lambda choice: choice[0],
-        )
-    return best[everything][1]
+def _paired(a: Tree, b: Tree) -> Tree:
+    return a, b
 
 
-def _members(bits: int) -> list[int]:
-    return [i for i in range(bits.bit_length()) if bits >> i & 1]
+def _path(terms: tuple[str, ...], out: str, numbers: tuple[tuple[str, int], ...]) -> Sequence[Sequence[int]]:
+    """Which of the operands that are left to contract next, their result being the last, again and again."""
+    from opt_einsum import paths  # pyright: ignore[reportMissingTypeStubs]  # costs 10 ms, and only contractions of several tensors need it
 
-
-def _greedy(terms: tuple[str, ...], out: str, cost: Any) -> Tree:
-    """Always the pair whose product saves most memory, as opt_einsum does (Smith and Gray, 2018)."""
-    left: list[tuple[Tree, frozenset[int]]] = [(i, frozenset([i])) for i in range(len(terms))]
-    while len(left) > 1:
-        pairs = [(a, b) for i, a in enumerate(left) for b in left[i + 1 :]]
-
-        def growth(pair: tuple[tuple[Tree, frozenset[int]], tuple[Tree, frozenset[int]]]) -> int:
-            (_, a), (_, b) = pair
-            return cost(_open(terms, out, a | b)) - cost(_open(terms, out, a)) - cost(_open(terms, out, b))
-
-        a, b = min(pairs, key=growth)
-        left = [item for item in left if item not in (a, b)]
-        left.append(((a[0], b[0]), a[1] | b[1]))
-    return left[0][0]
+    count = {label: max(number, 1) for label, number in numbers}
+    find: Any = paths.greedy if len(terms) > EXACT else paths.DynamicProgramming("flops", search_outer=len(terms) <= EXHAUSTIVE)
+    return find([frozenset(term) for term in terms], frozenset(out), count)
 
 
 # ---------------------------------------------------------------- what users call

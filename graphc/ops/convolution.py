@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias, cast
 
 from graphc.core import Tensor, TensorType, as_tensor, case, describe, dtypes, op, sizes
-from graphc.core.attributes import several
+from graphc.core.attributes import Target, several
 from graphc.core.errors import ArgumentError, GraphcError, ShapeError
 from graphc.core.sizes import Dim, Shape
 from graphc.ops.index import getitem
 from graphc.ops.shape import reshape, transpose
+from graphc.ops.window_source import COLUMNS, LANDING
 
 __all__ = [
     "conv",
@@ -133,31 +134,6 @@ def explained(call: str, **tensors: Tensor) -> Generator[None]:
 
 
 # ---------------------------------------------------------------- the op
-SPREAD = '''
-def spread(x, padding, dilation, fill=0):
-    """x with ``fill`` between its items and around them, in the order in memory that x has; negative padding crops."""
-    if all(p == (0, 0) for p in padding) and all(d == 1 for d in dilation):
-        return x
-    shape = [(n - 1) * d + 1 + low + high for n, (low, high), d in zip(x.shape[1:-1], padding, dilation)]
-    y = np.full_like(x, fill, shape=(x.shape[0], *shape, x.shape[-1]))
-    into, out = landing(x.shape[1:-1], [low for low, _ in padding], dilation, shape)
-    y[into] = x[out]
-    return y
-
-
-def landing(sizes, starts, steps, totals):
-    """Items that land on an axis of ``total``, the first at ``start`` and the others ``step`` apart: where, and which they are."""
-    into, out = [slice(None)], [slice(None)]
-    for n, start, step, total in zip(sizes, starts, steps, totals):
-        first = max(0, -(start // step))
-        end = max(first, min(n, -((start - total) // step)))
-        into.append(slice(start + first * step, max(0, start + (end - 1) * step + 1), step))
-        out.append(slice(first, end))
-    return tuple(into), tuple(out)
-'''.strip()
-"""What the NumPy source of all windows has in common."""
-
-
 def _flops(node: Tensor) -> Dim:
     return node.size * sizes.product(node.inputs[1].shape[:-1]) * 2
 
@@ -197,96 +173,57 @@ def _call(
 @op(
     "convolution($x, $kernel, $strides, $padding, $input_dilation, $kernel_dilation, $groups)",
     jax=_jax_source,
-    helper=SPREAD
+    out="convolution($x, $kernel, $strides, $padding, $input_dilation, $kernel_dilation, $groups, $out)",
+    helper=COLUMNS
+    + "\n\n\n"
+    + LANDING
     + '''
 
 
-def convolution(x, kernel, strides, padding, input_dilation, kernel_dilation, groups):
-    """Windows of x beside each other as the rows of a matrix, times the kernel: one product of matrices."""
-    dtype, taps = x.dtype, kernel.shape[:-2]
-    if dtype.itemsize == 2 and dtype.kind not in "iu":
-        x, kernel = x.astype(np.float32), kernel.astype(np.float32)
-    inner, outer = kernel.shape[-2], kernel.shape[-1] // groups
+def convolution(x, kernel, strides, padding, input_dilation, kernel_dilation, groups, out=None):
+    """The windows of x times the kernel, or the items of x times the taps, added where they land: what takes less time.
+
+    The costs beside the multiplications are measured: of copying an item into a window, and of adding it where it lands.
+    """
+    *taps, inner, outputs = kernel.shape
     places = tuple([
         ((n - 1) * e + low + high - (k - 1) * d) // s + 1
         for n, e, (low, high), k, d, s in zip(x.shape[1:-1], input_dilation, padding, taps, kernel_dilation, strides)
     ])
-    if max(input_dilation) > 1 == max(strides) and np.prod(taps) <= np.prod(places):
-        starts = [low for low, _ in padding]
-        return by_landing(x, kernel, starts, input_dilation, kernel_dilation, places, groups).astype(dtype, copy=False)
-    x = spread(x, padding, input_dilation)
-    batch = len(x)
-    first, *steps, last = x.strides
-    moves, reach = [n * s for n, s in zip(steps, strides)], [n * d for n, d in zip(steps, kernel_dilation)]
-    windows = np.lib.stride_tricks.as_strided(
-        x, (groups, batch, *places, *taps, inner), (inner * last, first, *moves, *reach, last), writeable=False
-    )
+    y = np.empty((len(x), *places, outputs), x.dtype) if out is None else out
+    if x.dtype.itemsize == 2 and x.dtype.kind not in "iu":
+        x, kernel = x.astype(np.float32), kernel.astype(np.float32)
+        y[...] = convolution(x, kernel, strides, padding, input_dilation, kernel_dilation, groups)
+        return y
+    outer = outputs // groups
+    by_windows = product(places) * inner * (outer + (60 if inner == 1 < groups else 6))
+    by_items = product(x.shape[1:-1]) * outer * (inner + (60 if inner == 1 else 28))
+    if product(strides) == 1 and by_items < by_windows:
+        by_landing(x, kernel, [low for low, _ in padding], input_dilation, kernel_dilation, groups, y)
+        return y
     if inner == 1 < groups:
-        y = depthwise(windows, kernel, places, taps, outer)
-    elif windows.size > 2**23 and windows.size > x.size:
-        y = by_taps(windows, kernel, places, taps, outer)
-    else:
-        y = by_matrix(windows, kernel, places, taps, outer)
-    return y.astype(dtype, copy=False)
-
-
-def by_landing(x, kernel, starts, steps, kernel_dilation, places, groups):
-    """Items that are apart, as in the gradient of a convolution with strides: what each tap makes of them is added where it lands."""
-    *taps, inner, outputs = kernel.shape
-    batch, *space, _ = x.shape
-    rows = np.moveaxis(x.reshape(-1, groups, inner), 1, 0)
-    y = np.zeros((batch, *places, outputs), x.dtype)
-    for tap in np.ndindex(*taps):
-        weights = np.moveaxis(kernel[tap].reshape(inner, groups, -1), 1, 0)
-        part = rows * weights if inner == 1 else rows @ weights
-        into, out = landing(space, [start - t * d for start, t, d in zip(starts, tap, kernel_dilation)], steps, places)
-        y[into] += np.moveaxis(part, 0, 1).reshape(batch, *space, outputs)[out]
+        by_channel(spread(x, padding, input_dilation), kernel, strides, kernel_dilation, y)
+        return y
+    weights = np.moveaxis(kernel.reshape(-1, groups, outer), 1, 0)
+    for part, matrix in columns(x, taps, places, strides, padding, input_dilation, kernel_dilation, groups):
+        if groups == 1:
+            np.matmul(matrix[0], weights[0], out=y[part].reshape(-1, outer))
+        else:
+            np.matmul(matrix, weights, out=np.moveaxis(y[part].reshape(-1, groups, outer), 1, 0))
     return y
 
 
-def by_matrix(windows, kernel, places, taps, outer):
-    """The copy that makes the matrix runs along x's order in memory: the channels come before the batch in a kernel's gradient."""
-    groups, batch, inner, n = len(windows), windows.shape[1], windows.shape[-1], len(places)
-    rows, columns = batch * np.prod(places, dtype=int), inner * np.prod(taps, dtype=int)
-    kernel = kernel.reshape(*taps, inner, groups, outer)
-    if windows.strides[1] < windows.strides[-1]:
-        order = (0, 2 * n + 2, *range(n + 2, 2 * n + 2), *range(2, n + 2), 1)
-        left = np.transpose(windows, order).reshape(groups, columns, rows).swapaxes(1, 2)
-        right = np.transpose(kernel, (n + 1, n, *range(n), n + 2)).reshape(groups, columns, outer)
-        y = np.matmul(left, right).reshape(groups, *places, batch, outer)
-        return np.transpose(y, (n + 1, *range(1, n + 1), 0, n + 2)).reshape(batch, *places, groups * outer)
-    left = windows.reshape(groups, rows, columns)
-    right = np.moveaxis(kernel.reshape(columns, groups, outer), 1, 0)
-    y = left[0] @ right[0] if groups == 1 else np.moveaxis(np.matmul(left, right), 0, 1)
-    return y.reshape(batch, *places, groups * outer)
-
-
-def by_taps(windows, kernel, places, taps, outer):
-    """The sum over the taps, or the places where they are fewer: what the matrix would hold does not exist at once."""
-    groups, batch, inner, n = len(windows), windows.shape[1], windows.shape[-1], len(places)
-    y = np.zeros((batch, *places, groups * outer), windows.dtype)
-    one = (1,) * n
-    if np.prod(taps) <= np.prod(places):
-        for tap in np.ndindex(*taps):
-            at = (slice(None),) * (n + 2) + tuple([slice(t, t + 1) for t in tap])
-            y += by_matrix(windows[at], kernel[tap], places, one, outer)
-    else:
-        for place in np.ndindex(*places):
-            at = (slice(None),) * 2 + tuple([slice(p, p + 1) for p in place])
-            y[(slice(None), *place)] = by_matrix(windows[at], kernel, one, taps, outer).reshape(batch, -1)
-    return y
-
-
-def depthwise(windows, kernel, places, taps, outer):
+def by_channel(x, kernel, strides, dilation, y):
     """One channel a group leaves no product of matrices: the sum over the taps, element by element."""
-    groups, batch, n = len(windows), windows.shape[1], len(places)
-    if np.prod(taps) > np.prod(places):
-        return by_matrix(windows, kernel, places, taps, outer)
-    windows = np.moveaxis(windows, 0, n + 1)
-    y = np.zeros((batch, *places, groups, outer), windows.dtype)
-    for tap in np.ndindex(*taps):
-        y += windows[(..., *tap, slice(None))] * kernel[tap].reshape(groups, outer)
-    return y.reshape(batch, *places, groups * outer)
+    *taps, _, outputs = kernel.shape
+    shape = (*y.shape[1:-1], x.shape[-1], outputs // x.shape[-1])
+    for some in parts(y.shape[:1], 2**15 // max(1, product(y.shape[1:]))):
+        images = x[some]
+        total = y[some].reshape(len(images), *shape)
+        for tap in np.ndindex(*taps):
+            at = [slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in zip(tap, dilation, shape, strides)]
+            share = images[(slice(None), *at)][..., None] * kernel[tap].reshape(shape[-2:])
+            np.add(total, share, out=total) if any(tap) else np.copyto(total, share)
 ''',
     linear=("x", "kernel"),
     promote=("x", "kernel"),
@@ -362,30 +299,32 @@ def _(
     kernel_dilation: tuple[int, ...],
     groups: Dim,
 ) -> tuple[Tensor, Tensor]:
-    widths = [dilated(n, d) for n, d in zip(x.shape[1:-1], input_dilation, strict=True)]
-    reaches = [dilated(n, d) for n, d in zip(kernel.shape[:-2], kernel_dilation, strict=True)]
-    spans = [dilated(n, d) for n, d in zip(y.shape[1:-1], strides, strict=True)]
-    axes = list(zip(widths, reaches, spans, padding, strict=True))
-    to_x = convolution(
-        g,
-        turned(kernel, groups),
-        strides=input_dilation,
-        padding=tuple([(reach - 1 - low, width - span + low) for width, reach, span, (low, _) in axes]),
-        input_dilation=strides,
-        kernel_dilation=kernel_dilation,
-        groups=groups,
-    )
     n = len(strides)
-    to_kernel = convolution(
-        _exchanged(x, groups),
-        transpose(g, axes=(*range(1, n + 1), 0, n + 1)),
-        strides=kernel_dilation,
-        padding=tuple([(low, reach + span - 1 - width - low) for width, reach, span, (low, _) in axes]),
-        input_dilation=input_dilation,
-        kernel_dilation=strides,
-        groups=groups,
-    )
-    return to_x, transpose(to_kernel, axes=(*range(1, n + 1), 0, n + 1))
+    attributes: dict[str, Any] = {"kernel_dilation": kernel_dilation, "groups": groups}
+    around = _opposite(x, kernel.shape[:n], y, strides, padding, input_dilation, kernel_dilation)
+    swapped: dict[str, Any] = attributes | {"strides": input_dilation, "padding": around, "input_dilation": strides}
+    to_x = convolution(g, turned(kernel, groups), **swapped)
+    if all(stride == 1 for stride in strides) and any(rate > 1 for rate in input_dilation):  # the items are fewer than the places
+        return to_x, turned(convolution_kernel_gradient(g, x, taps=kernel.shape[:n], **swapped), groups)
+    attributes |= {"strides": strides, "padding": padding, "input_dilation": input_dilation}
+    return to_x, convolution_kernel_gradient(x, g, taps=kernel.shape[:n], **attributes)
+
+
+def _opposite(
+    x: Tensor,
+    taps: Shape,
+    y: Tensor,
+    strides: tuple[int, ...],
+    padding: Pads,
+    input_dilation: tuple[int, ...],
+    kernel_dilation: tuple[int, ...],
+) -> Pads:
+    """The padding with which a convolution of ``y``'s cotangent, strides and dilation exchanged, is the gradient for ``x``."""
+    pairs: list[tuple[Dim, Dim]] = []
+    for i, (low, _) in enumerate(padding):
+        width, span = dilated(x.shape[i + 1], input_dilation[i]), dilated(y.shape[i + 1], strides[i])
+        pairs.append((dilated(taps[i], kernel_dilation[i]) - 1 - low, width - span + low))
+    return tuple(pairs)
 
 
 def turned(kernel: Tensor, groups: Dim = 1) -> Tensor:
@@ -399,18 +338,6 @@ def turned(kernel: Tensor, groups: Dim = 1) -> Tensor:
     assert outer is not None
     parts = transpose(reshape(back, (*taps, inner, groups, outer)), axes=(*range(n), n + 2, n + 1, n))
     return reshape(parts, (*taps, outer, inner * groups))
-
-
-def _exchanged(x: Tensor, groups: Dim) -> Tensor:
-    """Batch and channels of ``x`` exchanged, group by group: (batch, *s, groups * c) becomes (c, *s, groups * batch)."""
-    n = x.ndim - 2
-    if groups == 1:
-        return transpose(x, axes=(n + 1, *range(1, n + 1), 0))
-    batch, *space, channels = x.shape
-    inner = sizes.divide(channels, groups)
-    assert inner is not None
-    parts = transpose(reshape(x, (batch, *space, groups, inner)), axes=(n + 2, *range(1, n + 2), 0))
-    return reshape(parts, (inner, *space, groups * batch))
 
 
 @convolution.vmap
@@ -449,6 +376,189 @@ def _(
     y = convolution(x, reshape(parts, (*taps, inner, count * outputs)), groups=groups, **attributes)
     y = transpose(reshape(y, (*y.shape[:-1], groups, count, outer)), axes=(n + 2, *range(n + 2), n + 3))
     return reshape(y, (*y.shape[:-2], outputs))
+
+
+# ---------------------------------------------------------------- its gradient with respect to the kernel
+def _kernel_case(
+    x: tuple[int, ...],
+    kernel: tuple[int, ...],
+    strides: Any = 1,
+    padding: Any = (0, 0),
+    spread: Any = 1,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
+    """The case of a convolution with this kernel."""
+    attributes: dict[str, Any] = dict(_call(x, kernel, strides, padding, spread, dilation, groups).attributes)
+    y = convolution.rule(TensorType("float64", x), TensorType("float64", kernel), **attributes)
+    assert isinstance(y, TensorType)
+    return case(x, cast("tuple[int, ...]", y.shape), taps=kernel[:-2], **attributes)
+
+
+def _kernel_flops(node: Tensor) -> Dim:
+    return node.inputs[1].size * sizes.product(node.shape[:-1]) * 2
+
+
+@op(
+    "convolution_kernel_gradient($x, $cotangent, $taps, $strides, $padding, $input_dilation, $kernel_dilation, $groups)",
+    out="convolution_kernel_gradient($x, $cotangent, $taps, $strides, $padding, $input_dilation, $kernel_dilation, $groups, $out)",
+    helper=COLUMNS
+    + '''
+
+
+def convolution_kernel_gradient(x, g, taps, strides, padding, input_dilation, kernel_dilation, groups, out=None):
+    """The windows of x, transposed, times g: block by block, added up."""
+    inner, places, outputs = x.shape[-1] // groups, g.shape[1:-1], g.shape[-1]
+    y = np.empty((*taps, inner, outputs), x.dtype) if out is None else out
+    if x.dtype.itemsize == 2 and x.dtype.kind not in "iu":
+        x, g = x.astype(np.float32), g.astype(np.float32)
+        y[...] = convolution_kernel_gradient(x, g, taps, strides, padding, input_dilation, kernel_dilation, groups)
+        return y
+    total = np.zeros((groups, inner * product(taps), outputs // groups), x.dtype)
+    if inner == 1 < groups:
+        x = spread(x, padding, input_dilation)
+        by_channel_gradient(x, g, taps, strides, kernel_dilation, total)
+    else:
+        for part, matrix in columns(x, taps, places, strides, padding, input_dilation, kernel_dilation, groups):
+            right = np.moveaxis(g[part].reshape(-1, groups, outputs // groups), 1, 0)
+            total += (matrix[0].T @ right[0]) if groups == 1 else np.matmul(matrix.swapaxes(1, 2), right)
+    y[...] = np.moveaxis(total, 0, 1).reshape(y.shape)
+    return y
+
+
+def by_channel_gradient(x, g, taps, strides, dilation, total):
+    """One channel a group: products element by element, and their sum over all places."""
+    groups, count, outer = total.shape
+    for some in parts(g.shape[:1], 2**15 // max(1, product(g.shape[1:]))):
+        images = x[some]
+        right = g[some].reshape(len(images), *g.shape[1:-1], groups, outer)
+        one = np.ones(product(right.shape[:-2]), x.dtype)
+        for number, tap in enumerate(np.ndindex(*taps)):
+            at = [slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in zip(tap, dilation, right.shape[1:], strides)]
+            share = images[(slice(None), *at)][..., None] * right
+            total[:, number] += (one @ share.reshape(len(one), groups * outer)).reshape(groups, outer)
+''',
+    jax_helper='''
+def convolution_kernel_gradient(x, g, taps, strides, padding, input_dilation, kernel_dilation, groups):
+    """The transpose of the convolution in its kernel, as XLA has it."""
+    def convolved(kernel):
+        space = "".join(map(str, range(len(taps))))
+        layout = (f"N{space}C", f"{space}IO", f"N{space}C")
+        return jax.lax.conv_general_dilated(
+            x, kernel, strides, padding, input_dilation, kernel_dilation, layout, feature_group_count=groups
+        )
+
+    kernel = jax.ShapeDtypeStruct((*taps, x.shape[-1] // groups, g.shape[-1]), x.dtype)
+    return jax.linear_transpose(convolved, kernel)(g)[0]
+''',
+    linear=("x", "cotangent"),
+    promote=("x", "cotangent"),
+    compute=dtypes.numeric,
+    flops=_kernel_flops,
+    ulps=32,
+    cases=(
+        _kernel_case((2, 5, 2), (3, 2, 3)),
+        _kernel_case((1, 7, 1), (2, 1, 2), strides=2, padding=((1, 2),), dilation=2),
+        _kernel_case((2, 3, 3, 2), (1, 1, 2, 3)),
+        _kernel_case((1, 4, 5, 2), (2, 3, 2, 2), strides=(2, 1), padding=((1, 1), (0, 2))),
+        _kernel_case((1, 4, 3, 4), (2, 2, 2, 4), groups=2),
+        _kernel_case((2, 4, 2), (3, 1, 4), padding=(1, 1), groups=2),
+        _kernel_case((1, 3, 1), (2, 1, 1), spread=3, padding=((-1, 2),), strides=2),
+        _kernel_case((1, 2, 3, 2, 1), (2, 2, 1, 1, 2), padding=((0, 1), (0, 0), (1, 0))),
+        _kernel_case((0, 4, 2), (3, 2, 2)),
+        _kernel_case((1, 1, 1), (1, 1, 1)),
+    ),
+)
+def convolution_kernel_gradient(
+    x: TensorType,
+    cotangent: TensorType,
+    *,
+    taps: Target,
+    strides: tuple[int, ...],
+    padding: Pads,
+    input_dilation: tuple[int, ...],
+    kernel_dilation: tuple[int, ...],
+    groups: Dim,
+) -> TensorType:
+    """What a convolution of ``x`` by a kernel (*taps, channels / groups, outputs) passes on to the kernel from the ``cotangent``.
+
+    ``y[t, c, o] = sum over b and p of X[b, p * strides + t * kernel_dilation, c] * cotangent[b, p, o]``, with ``X`` as in ``convolution``;
+    the groups are those of the convolution.
+    """
+    inner = sizes.divide(x.shape[-1], groups)
+    if inner is None:
+        raise ShapeError(f"{x.shape[-1]} channels are not {groups} equal groups", fits=f"a multiple of {groups}")
+    kernel = TensorType(x.dtype, (*taps, inner, cotangent.shape[-1]))
+    attributes: dict[str, Any] = {"input_dilation": input_dilation, "kernel_dilation": kernel_dilation, "groups": groups}
+    y = convolution.rule(x, kernel, strides=strides, padding=padding, **attributes)
+    assert isinstance(y, TensorType)
+    if y.shape != cotangent.shape:
+        raise ShapeError(f"a cotangent {cotangent} of a convolution that gives {y}", fits=f"the shape {y.shape}")
+    return kernel
+
+
+@convolution_kernel_gradient.vjp
+def _(
+    g: Tensor,
+    y: Tensor,
+    x: Tensor,
+    cotangent: Tensor,
+    taps: Shape,
+    strides: tuple[int, ...],
+    padding: Pads,
+    input_dilation: tuple[int, ...],
+    kernel_dilation: tuple[int, ...],
+    groups: Dim,
+) -> tuple[Tensor, Tensor]:
+    around = _opposite(x, taps, cotangent, strides, padding, input_dilation, kernel_dilation)
+    attributes: dict[str, Any] = {"kernel_dilation": kernel_dilation, "groups": groups}
+    to_x = convolution(cotangent, turned(g, groups), strides=input_dilation, padding=around, input_dilation=strides, **attributes)
+    return to_x, convolution(x, g, strides=strides, padding=padding, input_dilation=input_dilation, **attributes)
+
+
+@convolution_kernel_gradient.vmap
+def _(
+    mapped: tuple[bool, ...],
+    x: Tensor,
+    cotangent: Tensor,
+    taps: Shape,
+    strides: tuple[int, ...],
+    padding: Pads,
+    input_dilation: tuple[int, ...],
+    kernel_dilation: tuple[int, ...],
+    groups: Dim,
+) -> Tensor:
+    attributes: dict[str, Any] = {
+        "taps": taps,
+        "strides": strides,
+        "padding": padding,
+        "input_dilation": input_dilation,
+        "kernel_dilation": kernel_dilation,
+    }
+    n = len(taps)
+    count = (x if mapped[0] else cotangent).shape[0]
+    inner, outer = sizes.divide(x.shape[-1], groups), sizes.divide(cotangent.shape[-1], groups)
+    assert inner is not None
+    assert outer is not None
+    if all(mapped):  # each of the stack is one more group
+        y = convolution_kernel_gradient(_beside(x, 1), _beside(cotangent, 1), groups=count * groups, **attributes)
+        return transpose(reshape(y, (*taps, inner, count, groups * outer)), axes=(n + 1, *range(n + 1), n + 2))
+    if mapped[0]:
+        y = convolution_kernel_gradient(_beside(x, groups), cotangent, groups=groups, **attributes)
+        return transpose(reshape(y, (*taps, count, inner, groups * outer)), axes=(n, *range(n), n + 1, n + 2))
+    y = convolution_kernel_gradient(x, _beside(cotangent, groups), groups=groups, **attributes)
+    y = transpose(reshape(y, (*taps, inner, groups, count, outer)), axes=(n + 2, *range(n + 2), n + 3))
+    return reshape(y, (count, *taps, inner, groups * outer))
+
+
+def _beside(x: Tensor, groups: Dim) -> Tensor:
+    """A stack of tensors with their channels beside each other, in each group."""
+    count, *shape, channels = x.shape
+    inner = sizes.divide(channels, groups)
+    assert inner is not None
+    n = len(shape)
+    parts = transpose(reshape(x, (count, *shape, groups, inner)), axes=(*range(1, n + 2), 0, n + 2))
+    return reshape(parts, (*shape, count * channels))
 
 
 # ---------------------------------------------------------------- what users call

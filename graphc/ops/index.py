@@ -7,7 +7,6 @@ Negative indices count from the end. One that is out of bounds raises IndexError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import EllipsisType
 from typing import Annotated, Any, TypeAlias, cast
 
@@ -17,6 +16,7 @@ from graphc.core import Tensor, TensorType, case, constant, describe, dtypes, op
 from graphc.core.attributes import Axis, DTypeName, Target
 from graphc.core.errors import ArgumentError, BoundsError, DTypeError, GraphcError, ShapeError
 from graphc.core.expr import METHODS, Constant
+from graphc.core.record import Record
 from graphc.core.sizes import Dim, Shape
 from graphc.ops import pointwise as p
 from graphc.ops.creation import arange
@@ -30,8 +30,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Record):
     """``start:stop:step`` of one axis."""
 
     start: int | None
@@ -47,8 +46,7 @@ EVERYTHING = Span(None, None, None)
 Item: TypeAlias = Span | int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Record):
     """A basic index: an entry for each axis of the operand, and None for each new axis."""
 
     items: tuple[Item, ...]
@@ -543,8 +541,7 @@ def _(mapped: tuple[bool, ...], *indices: Tensor, shape: Shape, axes: tuple[int,
 
 
 # ---------------------------------------------------------------- what stands between brackets
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Record):
     """An index with arrays in it, step by step: a basic index, an order of the axes, indices along one axis, and new axes.
 
     The axes that have arrays lie together after the transposition, and ``merged`` makes one of them.

@@ -8,12 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from graphc.core import Op, Tensor, TensorType, as_tensor, case, constant, dtypes, op, sizes
+from graphc.core import Case, Op, Tensor, TensorType, as_tensor, case, constant, dtypes, op, sizes
 from graphc.core.attributes import Target
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.sizes import Dim, Shape
 from graphc.ops.convolution import (
-    SPREAD,
     Format,
     Padding,
     Pads,
@@ -32,7 +31,8 @@ from graphc.ops.pointwise import cast, logical_and
 from graphc.ops.product import matmul
 from graphc.ops.reduce import max as _max
 from graphc.ops.reduce import mean
-from graphc.ops.shape import ones, reshape
+from graphc.ops.shape import ones, reshape, stacked, zeros_like
+from graphc.ops.window_source import REDUCED, SPREAD
 
 __all__ = [
     "average_pool",
@@ -60,6 +60,13 @@ def _stacked(of: Op, x: Tensor, **attributes: Any) -> Tensor:
     count, batch, *rest = x.shape
     y = of(reshape(x, (count * batch, *rest)), **attributes)
     return reshape(y, (count, batch, *y.shape[1:]))
+
+
+def _all_stacked(of: Op, mapped: tuple[bool, ...], operands: Sequence[Tensor], attributes: dict[str, Any]) -> Tensor:
+    """The op of several operands on stacks of batches, as one batch of them all."""
+    whole = stacked(mapped, operands)
+    y = of(*[reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:])) for x in whole], **attributes)
+    return reshape(y, (*whole[0].shape[:2], *y.shape[1:]))
 
 
 def _taps(node: Tensor) -> Dim:
@@ -92,24 +99,38 @@ _CASES = (
 )
 
 
+_IMPORT = "from graphc import parallel"
+
+
 @op(
     "window_sum($x, $size, $strides, $padding, $input_dilation, $dilation)",
     jax="jax.lax.reduce_window($x, xp.zeros((), $x.dtype), jax.lax.add, (1, *$size, 1), (1, *$strides, 1), "
     "((0, 0), *$padding, (0, 0)), (1, *$input_dilation, 1), (1, *$dilation, 1))",
-    helper=SPREAD
+    out="window_sum($x, $size, $strides, $padding, $input_dilation, $dilation, $out)",
+    imports=_IMPORT,
+    helper=REDUCED
     + '''
 
 
-def window_sum(x, size, strides, padding, input_dilation, dilation):
-    """The sum of each window, one axis after the other."""
-    x = spread(x, padding, input_dilation)
-    for axis, (k, s, d) in enumerate(zip(size, strides, dilation), 1):
-        reach, lead = (x.shape[axis] - (k - 1) * d - 1) // s * s + 1, (slice(None),) * axis
-        y = x[(*lead, slice(0, reach, s))].copy()
-        for t in range(1, k):
-            y += x[(*lead, slice(t * d, t * d + reach, s))]
-        x = y
-    return x
+def window_sum(x, size, strides, padding, input_dilation, dilation, out=None):
+    """The sum of each window; items that are apart are added where they land, without the zeros between them."""
+    wide = [(n - 1) * e + 1 for n, e in zip(x.shape[1:-1], input_dilation)]
+    y = out if out is not None else np.empty((len(x), *places_of(wide, size, strides, padding, dilation), x.shape[-1]), x.dtype)
+
+    def by_windows(low, high):
+        reduced(np.add, spread(x[low:high], padding, input_dilation), size, strides, dilation, y[low:high])
+
+    def by_items(low, high):
+        items, total = x[low:high], y[low:high]
+        total[...] = 0
+        for tap in np.ndindex(*size):
+            starts = [before - t * d for (before, _), t, d in zip(padding, tap, dilation)]
+            into, taken = landing(x.shape[1:-1], starts, input_dilation, y.shape[1:-1])
+            spot = total[into]
+            np.add(spot, items[taken], out=spot)
+
+    in_blocks(by_items if product(input_dilation) > 1 == product(strides) else by_windows, x, y)
+    return y
 ''',
     linear=("x",),
     promote=("x",),
@@ -175,6 +196,39 @@ def windows(x, size, strides, padding, dilation, fill=0):
         x = jnp.stack([jax.lax.slice_in_dim(x, t * d, t * d + reach, s, axis) for t in range(k)], axis + 1)
     return jnp.transpose(x, (0, *range(1, 2 * n, 2), *range(2, 2 * n + 1, 2), 2 * n + 1))
 '''
+_JAX_TIES = (
+    _JAX_WINDOWS
+    + '''
+
+def window_ties(x, size, strides, padding, dilation):
+    """One over how many items share the largest of a window, at each of them, and 0 elsewhere and in the padding. The largest
+    is taken from the very copies that it is compared with, and the first is known by its place, however XLA rounds x."""
+    n, rows = len(size), windows(x, size, strides, padding, dilation, -jnp.inf)
+    inside = windows(jnp.ones((1, *x.shape[1:-1], 1), bool), size, strides, padding, dilation)
+    shape, count = rows.shape, 1
+    for k in size:
+        count *= k
+    rows = rows.reshape(*shape[:n + 1], count, shape[-1])
+    inside = inside.reshape(1, *shape[1:n + 1], count, 1)
+    first = jnp.argmax(rows, -2, keepdims=True) == jnp.arange(count)[:, None]
+    tie = (((rows == jnp.max(rows, -2, keepdims=True)) | first) & inside).astype(jnp.promote_types(x.dtype, jnp.float32))
+    return (tie / jnp.maximum(jnp.sum(tie, -2, keepdims=True), 1)).astype(x.dtype).reshape(shape)
+'''
+)
+_JAX_OVERLAP = '''
+
+def overlap_add(x, space, strides, padding, dilation):
+    """Windows added up where they came from, one axis after the other; what is in the padding is dropped."""
+    n = len(space)
+    for axis, (total, s, (low, _), d) in enumerate(zip(space, strides, padding, dilation), 1):
+        reach, taps, y = (x.shape[axis] - 1) * s + 1, jnp.moveaxis(x, n + 1, 0), 0
+        for t in range(len(taps)):
+            edges = [(0, 0, 0)] * (taps.ndim - 1)
+            edges[axis] = (t * d - low, total - (t * d - low) - reach, s - 1)
+            y = y + jax.lax.pad(taps[t], jnp.zeros((), x.dtype), edges)
+        x = y
+    return x
+'''
 
 
 @op(
@@ -216,19 +270,7 @@ def overlap_add(x, space, strides, padding, dilation):
         x = y[(*lead, slice(low, low + total))]
     return x
 ''',
-    jax_helper='''
-def overlap_add(x, space, strides, padding, dilation):
-    """Windows added up where they came from, one axis after the other; what is in the padding is dropped."""
-    n = len(space)
-    for axis, (total, s, (low, _), d) in enumerate(zip(space, strides, padding, dilation), 1):
-        reach, taps, y = (x.shape[axis] - 1) * s + 1, jnp.moveaxis(x, n + 1, 0), 0
-        for t in range(len(taps)):
-            edges = [(0, 0, 0)] * (taps.ndim - 1)
-            edges[axis] = (t * d - low, total - (t * d - low) - reach, s - 1)
-            y = y + jax.lax.pad(taps[t], jnp.zeros((), x.dtype), edges)
-        x = y
-    return x
-''',
+    jax_helper=_JAX_OVERLAP,
     linear=("x",),
     promote=("x",),
     compute=dtypes.numeric,
@@ -276,23 +318,7 @@ def window_ties(x, size, strides, padding, dilation):
     tie = (rows == rows.max(taps, keepdims=True)) & inside
     return (tie / np.maximum(tie.sum(taps, keepdims=True), 1)).astype(x.dtype)
 ''',
-    jax_helper=_JAX_WINDOWS
-    + '''
-
-def window_ties(x, size, strides, padding, dilation):
-    """One over how many items share the largest of a window, at each of them, and 0 elsewhere and in the padding. The largest
-    is taken from the very copies that it is compared with, and the first is known by its place, however XLA rounds x."""
-    n, rows = len(size), windows(x, size, strides, padding, dilation, -jnp.inf)
-    inside = windows(jnp.ones((1, *x.shape[1:-1], 1), bool), size, strides, padding, dilation)
-    shape, count = rows.shape, 1
-    for k in size:
-        count *= k
-    rows = rows.reshape(*shape[:n + 1], count, shape[-1])
-    inside = inside.reshape(1, *shape[1:n + 1], count, 1)
-    first = jnp.argmax(rows, -2, keepdims=True) == jnp.arange(count)[:, None]
-    tie = (((rows == jnp.max(rows, -2, keepdims=True)) | first) & inside).astype(jnp.promote_types(x.dtype, jnp.float32))
-    return (tie / jnp.maximum(jnp.sum(tie, -2, keepdims=True), 1)).astype(x.dtype).reshape(shape)
-''',
+    jax_helper=_JAX_TIES,
     promote=("x",),
     compute=dtypes.floating,
     flops=5,
@@ -318,20 +344,22 @@ def _tied(y: Tensor, x: Tensor, size: Sizes, strides: Sizes, padding: Pads, dila
 
 @op(
     "window_max($x, $size, $strides, $padding, $dilation)",
-    helper=SPREAD
+    out="window_max($x, $size, $strides, $padding, $dilation, $out)",
+    imports=_IMPORT,
+    helper=REDUCED
     + '''
 
 
-def window_max(x, size, strides, padding, dilation):
-    """The largest of each window, one axis after the other."""
-    x = spread(x, padding, (1,) * len(size), np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf)
-    for axis, (k, s, d) in enumerate(zip(size, strides, dilation), 1):
-        reach, lead = (x.shape[axis] - (k - 1) * d - 1) // s * s + 1, (slice(None),) * axis
-        y = x[(*lead, slice(0, reach, s))].copy()
-        for t in range(1, k):
-            np.maximum(y, x[(*lead, slice(t * d, t * d + reach, s))], out=y)
-        x = y
-    return x
+def window_max(x, size, strides, padding, dilation, out=None):
+    """The largest of each window."""
+    y = out if out is not None else np.empty((len(x), *places_of(x.shape[1:-1], size, strides, padding, dilation), x.shape[-1]), x.dtype)
+    lowest = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf
+
+    def block(low, high):
+        reduced(np.maximum, spread(x[low:high], padding, (1,) * len(size), lowest), size, strides, dilation, y[low:high])
+
+    in_blocks(block, x, y)
+    return y
 ''',
     jax_helper='''
 def window_max(x, size, strides, padding, dilation):
@@ -358,15 +386,249 @@ def window_max(x: TensorType, *, size: Sizes, strides: Sizes, padding: Pads, dil
 
 @window_max.vjp
 def _(g: Tensor, y: Tensor, x: Tensor, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> tuple[Tensor]:
-    share = window_ties(x, size=size, strides=strides, padding=padding, dilation=dilation)
-    batch, *places, channels = g.shape
-    spread = reshape(g, (batch, *places, *([1] * len(size)), channels)) * share
-    return (overlap_add(spread, space=x.shape[1:-1], strides=strides, padding=padding, dilation=dilation),)
+    return (window_max_gradient(g, x, y, size=size, strides=strides, padding=padding, dilation=dilation),)
 
 
 @window_max.vmap
 def _(mapped: tuple[bool, ...], x: Tensor, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> Tensor:
     return _stacked(window_max, x, size=size, strides=strides, padding=padding, dilation=dilation)
+
+
+_SHARED = (
+    REDUCED
+    + '''
+
+
+def taps_of(x, y, size, strides, padding, dilation):
+    """For each tap: where its items are in x, and of which windows y they are."""
+    starts = [[t * d - low for t, d, (low, _) in zip(tap, dilation, padding)] for tap in np.ndindex(*size)]
+    return [landing(y.shape[1:-1], start, strides, x.shape[1:-1]) for start in starts]
+
+
+def ties_of(taps, x, y):
+    """For each tap, where its item is the largest; and how many are."""
+    count, ties = np.zeros(y.shape, np.uint8 if len(taps) < 256 else np.int32), []
+    for items, of in taps:
+        tie, spot = np.equal(x[items], y[of]), count[of]
+        np.add(spot, tie.view(np.uint8), out=spot)
+        ties.append(tie.view(np.int8))
+    return ties, count
+
+
+def bits_of(x):
+    """x as integers of its width: a choice between a number and 0 is made faster with the bits than with a condition."""
+    return x.view(f"i{x.itemsize}")
+
+
+def shared(x, count):
+    """x over so many as tie."""
+    return np.divide(x, np.maximum(count, 1, dtype=np.float32), dtype=np.result_type(x, np.float32)).astype(x.dtype, copy=False)
+'''
+)
+"""What the gradient of a largest item and its tangent have in common."""
+
+
+def _windowed(of: Case) -> Sizes:
+    """The shape of the windows of a case."""
+    x = TensorType("float64", of.shapes[0])
+    return tuple([n for n in (x.shape[0], *_places(x, **of.attributes), x.shape[-1]) if isinstance(n, int)])
+
+
+def _with_largest(of: Case, shape: Sizes) -> Case:
+    """The case of an op that gets something of this shape, what the windows are of, and the largest of them."""
+
+    def operands(first: Any, x: Any) -> Any:
+        return first, x, window_max(x, **of.attributes)
+
+    return case(shape, of.shapes[0], through=operands, **of.attributes)
+
+
+def _of_gradient(node: Tensor) -> Dim:
+    return node.inputs[2].size * sizes.product(node.attributes["size"]) * 2
+
+
+def _check_largest(x: TensorType, largest: TensorType, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> None:
+    whole = x.with_shape((x.shape[0], *_places(x, size, strides, padding, dilation), x.shape[-1]))
+    if largest.shape != whole.shape:
+        raise ShapeError(f"{largest} are not the largest of the windows of {x}", fits=f"the shape {whole.shape}")
+
+
+@op(
+    "window_max_gradient($cotangent, $x, $largest, $size, $strides, $padding, $dilation)",
+    out="window_max_gradient($cotangent, $x, $largest, $size, $strides, $padding, $dilation, $out)",
+    imports=_IMPORT,
+    helper=_SHARED
+    + '''
+
+
+def window_max_gradient(g, x, largest, size, strides, padding, dilation, out=None):
+    """Each item of g where the largest of its window is, in equal shares if several are."""
+    into = np.empty(x.shape, g.dtype) if out is None else out
+    taps = taps_of(x, largest, size, strides, padding, dilation)
+    disjoint = all((k - 1) * d < s for k, s, d in zip(size, strides, dilation))
+    whole = disjoint and product(size) * product(largest.shape[1:-1]) == product(x.shape[1:-1]) and not np.any(padding)
+
+    def block(low, high):
+        target = bits_of(into[low:high])
+        ties, count = ties_of(taps, x[low:high], largest[low:high])
+        share = g[low:high]
+        if count.max(initial=0) > 1:
+            share = shared(share, count)
+        share, mask = bits_of(share), np.empty(share.shape, target.dtype)
+        if not whole:
+            target[...] = 0
+        for (items, of), tie in zip(taps, ties):
+            chosen = np.negative(tie, out=mask[of], dtype=mask.dtype)
+            if disjoint:
+                np.bitwise_and(share[of], chosen, out=target[items])
+            else:
+                np.bitwise_and(share[of], chosen, out=chosen)
+                spot = into[low:high][items]
+                np.add(spot, chosen.view(into.dtype), out=spot)
+
+    in_blocks(block, x, largest)
+    return into
+''',
+    jax_helper=_JAX_TIES
+    + _JAX_OVERLAP
+    + '''
+
+
+def window_max_gradient(g, x, largest, size, strides, padding, dilation):
+    """Each item of g where the largest of its window is, in equal shares if several are."""
+    share = window_ties(x, size, strides, padding, dilation)
+    g = g.reshape(*g.shape[:-1], *[1] * len(size), g.shape[-1])
+    return overlap_add(g * share, x.shape[1:-1], strides, padding, dilation)
+''',
+    linear=("cotangent",),
+    promote=("cotangent", "x", "largest"),
+    compute=dtypes.floating,
+    flops=_of_gradient,
+    ulps=16,
+    cases=tuple([_with_largest(c, _windowed(c)) for c in _CASES]),
+)
+def window_max_gradient(
+    cotangent: TensorType, x: TensorType, largest: TensorType, *, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes
+) -> TensorType:
+    """What ``largest``, that of the windows of ``x``, passes on to ``x`` from its cotangent: equal shares to the items that tie."""
+    _check_largest(x, largest, size, strides, padding, dilation)
+    if cotangent.shape != largest.shape:
+        raise ShapeError(f"a cotangent {cotangent} of {largest}", fits=f"the shape {largest.shape}")
+    return x
+
+
+@window_max_gradient.vjp
+def _(
+    g: Tensor,
+    y: Tensor,
+    cotangent: Tensor,
+    x: Tensor,
+    largest: Tensor,
+    size: Sizes,
+    strides: Sizes,
+    padding: Pads,
+    dilation: Sizes,
+) -> tuple[Tensor, ...]:
+    back = window_max_tangent(g, x, largest, size=size, strides=strides, padding=padding, dilation=dilation)
+    return back, zeros_like(x), zeros_like(largest)
+
+
+@window_max_gradient.vmap
+def _(
+    mapped: tuple[bool, ...],
+    cotangent: Tensor,
+    x: Tensor,
+    largest: Tensor,
+    size: Sizes,
+    strides: Sizes,
+    padding: Pads,
+    dilation: Sizes,
+) -> Tensor:
+    attributes: dict[str, Any] = {"size": size, "strides": strides, "padding": padding, "dilation": dilation}
+    return _all_stacked(window_max_gradient, mapped, (cotangent, x, largest), attributes)
+
+
+@op(
+    "window_max_tangent($tangent, $x, $largest, $size, $strides, $padding, $dilation)",
+    out="window_max_tangent($tangent, $x, $largest, $size, $strides, $padding, $dilation, $out)",
+    imports=_IMPORT,
+    helper=_SHARED
+    + '''
+
+
+def window_max_tangent(t, x, largest, size, strides, padding, dilation, out=None):
+    """The mean of those items of t that stand where the largest of each window is."""
+    y = np.empty(largest.shape, t.dtype) if out is None else out
+    taps = taps_of(x, largest, size, strides, padding, dilation)
+
+    def block(low, high):
+        ties, count = ties_of(taps, x[low:high], largest[low:high])
+        items, total = bits_of(t[low:high]), y[low:high]
+        total[...] = 0
+        for (there, of), tie in zip(taps, ties):
+            chosen = np.negative(tie, dtype=items.dtype)
+            spot = total[of]
+            np.add(spot, np.bitwise_and(items[there], chosen, out=chosen).view(t.dtype), out=spot)
+        if count.max(initial=0) > 1:
+            total[...] = shared(total, count)
+
+    in_blocks(block, x, y)
+    return y
+''',
+    jax_helper=_JAX_TIES
+    + '''
+
+def window_max_tangent(t, x, largest, size, strides, padding, dilation):
+    """The mean of those items of t that stand where the largest of each window is."""
+    n, share = len(size), window_ties(x, size, strides, padding, dilation)
+    return jnp.sum(windows(t, size, strides, padding, dilation) * share, tuple(range(n + 1, 2 * n + 1)))
+''',
+    linear=("tangent",),
+    promote=("tangent", "x", "largest"),
+    compute=dtypes.floating,
+    flops=_of_gradient,
+    ulps=16,
+    cases=tuple([_with_largest(c, c.shapes[0]) for c in _CASES]),
+)
+def window_max_tangent(
+    tangent: TensorType, x: TensorType, largest: TensorType, *, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes
+) -> TensorType:
+    """The tangent of ``largest``, the largest of the windows of ``x``: the mean over the items that tie."""
+    _check_largest(x, largest, size, strides, padding, dilation)
+    if tangent.shape != x.shape:
+        raise ShapeError(f"a tangent {tangent} of {x}", fits=f"the shape {x.shape}")
+    return largest
+
+
+@window_max_tangent.vjp
+def _(
+    g: Tensor,
+    y: Tensor,
+    tangent: Tensor,
+    x: Tensor,
+    largest: Tensor,
+    size: Sizes,
+    strides: Sizes,
+    padding: Pads,
+    dilation: Sizes,
+) -> tuple[Tensor, ...]:
+    back = window_max_gradient(g, x, largest, size=size, strides=strides, padding=padding, dilation=dilation)
+    return back, zeros_like(x), zeros_like(largest)
+
+
+@window_max_tangent.vmap
+def _(
+    mapped: tuple[bool, ...],
+    tangent: Tensor,
+    x: Tensor,
+    largest: Tensor,
+    size: Sizes,
+    strides: Sizes,
+    padding: Pads,
+    dilation: Sizes,
+) -> Tensor:
+    attributes: dict[str, Any] = {"size": size, "strides": strides, "padding": padding, "dilation": dilation}
+    return _all_stacked(window_max_tangent, mapped, (tangent, x, largest), attributes)
 
 
 # ---------------------------------------------------------------- what users call

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
+from typing import Annotated, Any
 
 from graphc.core import Tensor, TensorType, case, dtypes, op, sizes
 from graphc.core.errors import ShapeError
-from graphc.core.sizes import Dim
+from graphc.core.sizes import Dim, Shape
 from graphc.ops.complex_numbers import conj
 from graphc.ops.reduce import sum_to
 from graphc.ops.shape import expand_dims, reshape, transpose
@@ -20,9 +22,19 @@ def _flops(node: Tensor) -> Dim:
     return node.size * node.inputs[0].shape[-1] * 2
 
 
+def _called(a: TensorType, b: TensorType) -> str:
+    """Two plain matrices go to BLAS by the shorter way."""
+    return "xp.dot($a, $b)" if a.ndim == b.ndim == 2 else "xp.matmul($a, $b)"
+
+
+def _into(a: TensorType, b: TensorType) -> str:
+    return "np.dot($a, $b, $out)" if a.ndim == b.ndim == 2 else "np.matmul($a, $b, $out)"
+
+
 @op(
-    "xp.matmul($a, $b)",
-    out="np.matmul($a, $b, out=$out)",
+    _called,
+    jax="xp.matmul($a, $b)",
+    out=_into,
     linear=("a", "b"),
     promote=("a", "b"),
     flops=_flops,
@@ -47,8 +59,12 @@ def matmul(a: TensorType, b: TensorType) -> TensorType:
     inner = b.shape[-2] if b.ndim > 1 else b.shape[0]
     if a.shape[-1] != inner:
         raise ShapeError(f"inner sizes differ, {a.shape[-1]} and {inner}", fits=f"b of shape ({a.shape[-1]}, n)")
+    return TensorType(a.dtype, _shape(a, b))
+
+
+def _shape(a: TensorType, b: TensorType) -> Shape:
     stacked = sizes.broadcast([a.shape[:-2], b.shape[:-2]])
-    return TensorType(a.dtype, stacked + a.shape[-2:-1] + (b.shape[-1:] if b.ndim > 1 else ()))
+    return stacked + a.shape[-2:-1] + (b.shape[-1:] if b.ndim > 1 else ())
 
 
 @matmul.vjp
@@ -91,3 +107,44 @@ def _(mapped: Sequence[bool], a: Tensor, b: Tensor) -> Tensor:
 def _stacked(x: Tensor, ndim: int) -> Tensor:
     """The first axis in front of all axes of the others."""
     return expand_dims(x, axis=tuple(range(1, 1 + ndim - x.ndim))) if x.ndim < ndim else x
+
+
+# ---------------------------------------------------------------- with its axes moved
+def _places(value: Any, types: tuple[TensorType, ...]) -> tuple[int, ...]:
+    return tuple([operator.index(place) for place in value])
+
+
+@op(
+    "np.ascontiguousarray(np.moveaxis(np.matmul($a, $b), range(len($places)), $places))",
+    jax="xp.moveaxis(xp.matmul($a, $b), range(len($places)), $places)",
+    out="np.matmul($a, $b, out=$out.transpose($places))",
+    linear=("a", "b"),
+    promote=("a", "b"),
+    flops=_flops,
+    text="$a · $b",
+    tex=r"$a \, $b",
+    binds=2,
+    ulps=16,
+    group="internal",
+    cases=(
+        case((2, 3, 4), (2, 4, 5), places=(1, 0, 2)),
+        case((2, 3, 4), (5, 1, 4, 6), places=(2, 0, 1, 3)),
+        case((0, 3, 4), (4, 1), places=(1, 0, 2)),
+    ),
+)
+def moved_product(a: TensorType, b: TensorType, *, places: Annotated[tuple[int, ...], _places]) -> TensorType:
+    """``matmul(a, b)`` of stacks, with axis ``i`` in the place ``places[i]``: BLAS writes it there at once, if the last axis stays last."""
+    shape = _shape(a, b)
+    return TensorType(a.dtype, tuple([shape[places.index(i)] for i in range(len(shape))]))
+
+
+@moved_product.vjp
+def _(g: Tensor, y: Tensor, a: Tensor, b: Tensor, places: tuple[int, ...]) -> tuple[Tensor, ...]:
+    assert matmul.reverse is not None
+    return matmul.reverse(transpose(g, axes=places), y, a, b)
+
+
+@moved_product.vmap
+def _(mapped: Sequence[bool], a: Tensor, b: Tensor, places: tuple[int, ...]) -> Tensor:
+    a, b = (_stacked(x, len(places) + 1) if own else x for x, own in zip((a, b), mapped, strict=True))
+    return moved_product(a, b, places=(0, *[1 + place for place in places]))

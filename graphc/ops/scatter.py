@@ -7,7 +7,6 @@ and its gradient is NaN, which is what reading there gives.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 import numpy as np
@@ -17,6 +16,7 @@ from graphc.core.attributes import Axis, Target
 from graphc.core.errors import DTypeError, ShapeError
 from graphc.core.expr import METHODS
 from graphc.core.op import as_dtype, common_dtype
+from graphc.core.record import Record
 from graphc.core.sizes import Dim, Shape
 from graphc.ops import pointwise as p
 from graphc.ops.index import (
@@ -293,8 +293,7 @@ def _shared(g: Tensor, y: Tensor, x: Tensor, values: Tensor, indices: Tensor, ax
 
 
 # ---------------------------------------------------------------- x.at[index]
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Record):
     """The elements of a tensor at an index. Each method gives the tensor with something else there; ``x[index]`` reads them.
 
     Values broadcast to the shape of ``x[index]``, and take the dtype of ``x``.
@@ -329,8 +328,7 @@ class Place:
         return replace(self.tensor, change(old, _broadcast(values, old.shape)), index=self.index)
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(Record):
     """``x.at``: an index makes a :class:`Place` of it."""
 
     tensor: Tensor
