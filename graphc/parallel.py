@@ -7,6 +7,7 @@ NumPy's loops release the interpreter's lock, so plain threads suffice; handing 
 from __future__ import annotations
 
 import functools
+import importlib
 import itertools
 import os
 import threading
@@ -15,9 +16,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-BLOCK_BYTES: Final = 1 << 17
+BLOCK_BYTES: Final = 1 << 18
 """Bytes of one array's rows in a block: several such arrays fit into a core's second-level cache."""
-SHARD_MICROSECONDS: Final = 150.0
+SHARD_MICROSECONDS: Final = 100.0
 """The least work worth a thread."""
 MOST_SHARDS: Final = 16
 BYTES_A_MICROSECOND: Final = 8e3
@@ -31,9 +32,10 @@ class Cut(NamedTuple):
 
 
 def cut(rows: int, row_bytes: int, widest: int) -> Cut:
-    """Shards and blocks for this many rows, of which each writes ``row_bytes`` in all, and ``widest`` into one array."""
+    """Shards, a power of two of them, and blocks, of rows that write ``row_bytes`` each, and ``widest`` into one array."""
     work = rows * row_bytes / BYTES_A_MICROSECOND
-    count = max(1, min(MOST_SHARDS, rows, int(work // SHARD_MICROSECONDS)))
+    most = min(MOST_SHARDS, rows, int(work // SHARD_MICROSECONDS))
+    count = 1 << max(0, most.bit_length() - 1)
     edges = [rows * i // count for i in range(count + 1)]
     shards = tuple(itertools.pairwise(edges))
     tallest = max([high - low for low, high in shards], default=0)
@@ -45,15 +47,25 @@ Memory = Sequence[tuple[tuple[int, ...], Any]]
 
 
 def by_rows(
-    body: Callable[..., None], rows: int, row_bytes: int, widest: int, buffers: Memory = (), totals: Memory = ()
+    body: Callable[..., None],
+    rows: int,
+    row_bytes: int,
+    widest: int,
+    buffers: Memory = (),
+    totals: Memory = (),
+    threads: int | None = None,
 ) -> Callable[..., tuple[Any, ...]]:
     """The function that calls ``body(low, high, *buffers, *totals, *arrays)`` for every block of rows and returns the totals, added up.
 
-    ``buffers`` are given without their first axis, the rows of a block. How the rows are cut is :func:`cut`'s.
+    ``buffers`` are given without their first axis, the rows of a block. How the rows are cut is :func:`cut`'s, and does not
+    depend on ``threads``, by default :func:`available`.
     """
     plan = cut(rows, row_bytes, widest)
     count = len(plan.shards)
-    own = [tuple([np.empty((min(plan.block, rows), *shape), dtype) for shape, dtype in buffers]) for _ in range(min(count, threads()))]
+    own = [
+        tuple([np.empty((min(plan.block, rows), *shape), dtype) for shape, dtype in buffers])
+        for _ in range(min(count, threads or available()))
+    ]
     sums = [tuple([np.zeros(shape, dtype) for shape, dtype in totals]) for _ in range(count)]
     if count == 1 and plan.block >= rows:
 
@@ -91,15 +103,73 @@ def _added(parts: Sequence[np.ndarray[Any, Any]]) -> Any:
 
 
 # ---------------------------------------------------------------- threads
-def threads() -> int:
-    """How many threads work on one call: the cores that this process may use, or ``GRAPHC_THREADS``."""
+def available() -> int:
+    """How many threads work on one call: the cores that this process may use, or ``GRAPHC_THREADS``; one inside :class:`Alone`."""
+    if _here.alone:
+        return 1
     given = os.environ.get("GRAPHC_THREADS", "")
     return max(1, int(given)) if given.isdigit() else _cores()
 
 
+class _Here(threading.local):
+    alone = 0
+
+
+_here: Final = _Here()
+
+
+class Alone:
+    """In a block of this, loops over rows run on the calling thread: BLAS's threads turn on the other processors, waiting for work."""
+
+    def __enter__(self) -> None:
+        _here.alone += 1
+
+    def __exit__(self, *error: object) -> None:
+        _here.alone -= 1
+
+
 @functools.cache
 def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(_processors()) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@functools.cache
+def _processors() -> frozenset[int]:
+    """Those that this process may use."""
+    return frozenset(os.sched_getaffinity(0))
+
+
+# ---------------------------------------------------------------- BLAS
+@functools.cache
+def _blas() -> list[Any]:
+    """The BLAS libraries that are loaded, found once: to set their threads takes a microsecond."""
+    controller: Any = importlib.import_module("threadpoolctl").ThreadpoolController()  # it looks through every library of the process
+    return [library for library in controller.lib_controllers if library.user_api == "blas"]
+
+
+class _OneBlasThread:
+    """In a block of this, BLAS works on the thread that calls it, and not with threads of its own beside ours."""
+
+    def __init__(self) -> None:
+        self.lock, self.depth, self.before = threading.Lock(), 0, []
+
+    def __enter__(self) -> None:
+        with self.lock:
+            self.depth += 1
+            if self.depth == 1:
+                self.before = [(library, library.get_num_threads()) for library in _blas()]
+                for library, _ in self.before:
+                    library.set_num_threads(1)
+
+    def __exit__(self, *error: object) -> None:
+        with self.lock:
+            self.depth -= 1
+            if not self.depth:
+                for library, number in self.before:
+                    library.set_num_threads(number)
+
+
+one_blas_thread: Final = _OneBlasThread()
 
 
 class _Pool:
@@ -120,7 +190,9 @@ class _Helper:
         self.done.acquire()
         self.work: Callable[[int], None] = lambda worker: None
         self.error: BaseException | None = None
-        threading.Thread(target=self._loop, name=f"graphc-{number}", daemon=True).start()
+        self.kept_off = -1
+        self.thread = threading.Thread(target=self._loop, name=f"graphc-{number}", daemon=True)
+        self.thread.start()
 
     def _loop(self) -> None:
         while True:
@@ -142,7 +214,7 @@ def _shared_pool() -> _Pool:
     global _pool
     with _making:
         if _pool is None:
-            _pool = _Pool(threads() - 1)
+            _pool = _Pool(available() - 1)
         return _pool
 
 
@@ -168,6 +240,30 @@ def _run(shard: Callable[[int, int], None], count: int, workers: int) -> None:
         pool.busy.release()
 
 
+@functools.cache
+def _processor() -> Callable[[], int] | None:
+    """The function of the C library that tells on which processor the caller runs, where there is one."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    import ctypes
+
+    return getattr(ctypes.CDLL(None), "sched_getcpu", None)
+
+
+def _keep_off(helpers: Sequence[_Helper]) -> None:
+    """Bid the helpers run elsewhere than the caller: Linux wakes a thread where its waker runs, and moves it milliseconds later."""
+    processor = _processor()
+    if processor is None:
+        return
+    here = processor()
+    for helper in helpers:
+        if helper.kept_off != here:
+            elsewhere = _processors() - {here}
+            if elsewhere:
+                os.sched_setaffinity(helper.thread.native_id or 0, elsewhere)
+            helper.kept_off = here
+
+
 def _share(shard: Callable[[int, int], None], count: int, helpers: Sequence[_Helper]) -> None:
     numbers = itertools.count()  # next() of it is one step under the interpreter's lock
 
@@ -177,6 +273,7 @@ def _share(shard: Callable[[int, int], None], count: int, helpers: Sequence[_Hel
                 return
             shard(number, worker)
 
+    _keep_off(helpers)
     for helper in helpers:
         helper.work = work
         helper.go.release()

@@ -2,7 +2,9 @@
 
 from graphc.lower.buffers import Plan, assign
 from graphc.lower.compute import compute, interpret
+from graphc.lower.cost import Estimate, Totals, dearest, totals
 from graphc.lower.expand import expand
+from graphc.lower.footprint import Footprint
 from graphc.lower.prune import prune
 from graphc.lower.schedule import Schedule, schedule
 from graphc.lower.source import Source, emit_jax, emit_numpy, size_names
@@ -10,13 +12,17 @@ from graphc.lower.targets.jax import JaxProgram
 from graphc.lower.targets.numpy import NumpyProgram
 
 __all__ = [
+    "Estimate",
+    "Footprint",
     "JaxProgram",
     "NumpyProgram",
     "Plan",
     "Schedule",
     "Source",
+    "Totals",
     "assign",
     "compute",
+    "dearest",
     "emit_jax",
     "emit_numpy",
     "expand",
@@ -24,4 +30,5 @@ __all__ = [
     "prune",
     "schedule",
     "size_names",
+    "totals",
 ]

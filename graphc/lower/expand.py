@@ -5,44 +5,83 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from graphc.core import Bundle, Tensor, derived_from, map_bodies, rebuild, toposort
+from graphc.core import Bundle, Subgraph, Tensor, derived_from
 from graphc.core.errors import BackendError
 from graphc.lower.template import template_of
 
 
 def expand(roots: Sequence[Tensor], target: str) -> list[Tensor]:
     """The roots in ops that the target emits. Raises :class:`BackendError` for an op that it neither has nor can take apart."""
-    roots = list(roots)
-    while True:
-        before, roots = roots, _expanded_once(map_bodies(roots, lambda outputs: expand(outputs, target)), target)
-        if roots == before:
-            return roots
+    run = _Expansion(target)
+    return [run.settled(root) for root in roots]
 
 
-def _expanded_once(roots: Sequence[Tensor], target: str) -> list[Tensor]:
-    new: dict[Tensor, Any] = {}  # for a node with several results that was taken apart, the tuple of them
-    for node in toposort(roots):
-        new[node] = _expanded(node, tuple([new[x] for x in node.inputs]), target)
-    return [new[root] for root in roots]
+class _Expansion:
+    """The state of one call: ``new`` has the final form of each node; for several results that were taken apart, the tuple of them."""
 
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self.new: dict[Tensor, Any] = {}
+        self.bodies: dict[Subgraph, Subgraph] = {}
 
-def _expanded(node: Tensor, inputs: tuple[Any, ...], target: str) -> Any:
-    if inputs and isinstance(inputs[0], tuple):
-        return cast("Any", inputs[0])[node.attributes["index"]]
-    if node.op is None or template_of(node, target) is not None:
-        if inputs == node.inputs:
+    def settled(self, root: Tensor) -> Any:
+        """The final form of ``root``. It recurses from an op into its decomposition, not from a node into its inputs."""
+        new = self.new
+        stack = [root]
+        while stack:
+            node = stack[-1]
+            waiting = () if node in new else [x for x in node.inputs if x not in new]
+            if waiting:
+                stack += reversed(waiting)
+                continue
+            if node not in new:
+                new[node] = self._expanded(node)
+            stack.pop()
+        return new[root]
+
+    def _expanded(self, node: Tensor) -> Any:
+        op = node.op
+        if op is None:
             return node
+        inputs = tuple([self.new[x] for x in node.inputs])
+        if inputs and isinstance(inputs[0], tuple):
+            return cast("Any", inputs[0])[node.attributes["index"]]
+        if template_of(node, self.target) is not None:
+            return self._rebuilt(node, inputs)
+        if op.expand is None:
+            raise BackendError(
+                f"the op {op.name} has neither a {self.target} form nor a decomposition", fits="emit=, jax= or @op.decompose"
+            )
         with derived_from(node):
-            return rebuild(node, inputs)
-    if node.op.expand is None:
-        raise BackendError(f"the op {node.op.name} has neither a {target} form nor a decomposition", fits="emit=, jax= or @op.decompose")
-    with derived_from(node):
-        result = node.op.expand(*inputs, **node.op.keywords(node))
-    type = result.type if isinstance(result, Tensor) else Bundle(tuple([x.type for x in result]))
-    if type is not node.type:
-        raise BackendError(
-            f"{node.op.name} decomposes into {type}", given=[f"the op's type: {node.type}"], fits="a decomposition of the same type"
-        )
-    if isinstance(result, Tensor) and node.label and not result.label:
-        result.label = node.label
-    return result
+            result = op.expand(*inputs, **op.keywords(node))
+        several = not isinstance(result, Tensor)
+        type = Bundle(tuple([x.type for x in result])) if several else result.type
+        if type is not node.type:
+            raise BackendError(
+                f"{op.name} decomposes into {type}", given=[f"the op's type: {node.type}"], fits="a decomposition of the same type"
+            )
+        return tuple([self.settled(x) for x in result]) if several else self.settled(_labelled(result, node))
+
+    def _rebuilt(self, node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
+        """The node on the final forms of its inputs and bodies, which is its own final form."""
+        op, attrs = node.op, node.attrs
+        assert op is not None
+        if attrs and any(value.__class__ is Subgraph for value in attrs):
+            attrs = tuple([self._body(value) if isinstance(value, Subgraph) else value for value in attrs])
+        if inputs == node.inputs and attrs == node.attrs:
+            return node
+        result = _labelled(op.apply(inputs, attrs, node), node)
+        self.new[result] = result
+        return result
+
+    def _body(self, body: Subgraph) -> Subgraph:
+        found = self.bodies.get(body)
+        if found is None:
+            found = self.bodies[body] = body.transformed(lambda outputs: expand(outputs, self.target))
+        return found
+
+
+def _labelled(new: Tensor, old: Tensor) -> Tensor:
+    if old.label and not new.label:
+        new.label = old.label
+    return new

@@ -20,9 +20,10 @@ _TAKEN = {
     "bfloat16",
     "special",
     "linalg",
+    "arena",
     "by_rows",
 }
-_OWNED = re.compile(r"(c|buffer|body|rows)\d+")
+_OWNED = re.compile(r"(c|buffer|body|rows|turned)\d+")
 """What ``make`` calls its own, which every function in it may read: no function may call something of its own so."""
 
 

@@ -11,13 +11,15 @@ def prune(roots: Sequence[Tensor]) -> list[Tensor]:
     """The roots without results that nobody reads, in bodies too."""
     roots = list(roots)
     while True:
-        before, roots = roots, _pruned_once(roots)
+        order = toposort(roots)
+        if not any(node.type.__class__ is Bundle for node in order):
+            return map_bodies(roots, prune)
+        before, roots = roots, _pruned_once(roots, order)
         if roots == before:
             return map_bodies(roots, prune)
 
 
-def _pruned_once(roots: list[Tensor]) -> list[Tensor]:
-    order = toposort(roots)
+def _pruned_once(roots: list[Tensor], order: list[Tensor]) -> list[Tensor]:
     read: dict[Tensor, set[int]] = {}
     for node in order:
         if node.inputs and isinstance(node.inputs[0].type, Bundle):

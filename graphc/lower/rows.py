@@ -7,17 +7,26 @@ along other axes. A sum over all rows can be added up on the way. Steps of one n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from graphc import parallel
 from graphc.core import Tensor, TensorType, sizes
+from graphc.core.dtypes import itemsize
 from graphc.core.expr import Constant, Input
 from graphc.core.sizes import Dim
+from graphc.lower.cost import Estimate, ways
 from graphc.lower.schedule import Schedule, schedule
 
-SMALLEST = 1 << 18
-"""Bytes that the steps of a loop must touch for it to pay, where sizes are known."""
+SMALLEST = 1 << 16
+"""Bytes below which no loop is even looked at: the calls take longer than their arithmetic."""
+THREADS = 2
+"""For how many threads a loop is reckoned, wherever it runs, so that the same code runs everywhere."""
+UNKNOWN = 64
+"""What a named size is taken for until a call brings its value."""
 
 
 @dataclass(frozen=True)
@@ -42,36 +51,55 @@ class Rows:
         return tuple(dict.fromkeys((*self.sliced, *self.whole)))
 
 
-def fuse(plan: Schedule) -> Schedule:
-    """The schedule with loops over rows in the place of steps that can be done so, where that pays."""
-    found = _Fusion(plan)
-    return replace(plan, steps=tuple(found.steps()))
+class Loops:
+    """The loops that a schedule allows. Which of them pay is known when the sizes are; ``fused`` is the schedule with those."""
 
-
-class _Fusion:
     def __init__(self, plan: Schedule) -> None:
+        self.plan = plan
         self.nodes: tuple[Tensor, ...] = plan.steps
         self.leaving = {*plan.outputs, *plan.updates.values()}
         self.readers: dict[Tensor, list[Tensor]] = {node: [] for node in self.nodes}
+        self.key = {node: _rows_of(node) for node in self.nodes}
+        self.groups: tuple[tuple[Tensor, ...], ...] = ()
+        if any(key is not None for key in self.key.values()):
+            self._find()
+        self.touched = [_touched(group) for group in self.groups]
+
+    def _find(self) -> None:
         for node in self.nodes:
             for x in dict.fromkeys(node.inputs):
                 if x in self.readers:
                     self.readers[x].append(node)
-        self.key = {node: _rows_of(node) for node in self.nodes}
         self.level: dict[Tensor, int] = {}
         self._raise_levels()
         self._sink()
-
-    def steps(self) -> list[Any]:
-        """The new steps: level by level, and within a level first what is in no loop, then one loop for each number of rows."""
-        groups: dict[tuple[int, bool, Any], list[Tensor]] = {}
+        groups: dict[tuple[int, Any], list[Tensor]] = {}
         for node in self.nodes:
-            key = self.key[node]
-            groups.setdefault((self.level[node], key is not None, key), []).append(node)
-        found: list[Any] = []
-        for (_, _, key), nodes in sorted(groups.items(), key=lambda item: item[0][:2]):
-            found += [self._loop(key, nodes)] if self._pays(nodes) else nodes
-        return found
+            if self.key[node] is not None:
+                groups.setdefault((self.level[node], self.key[node]), []).append(node)
+        self.groups = tuple([tuple(group) for group in groups.values() if len(group) > 1])
+
+    def worth(self, known: Mapping[str, int]) -> tuple[int, ...]:
+        """The numbers of the loops that pay at these sizes, by an estimate."""
+        assumed = defaultdict(lambda: UNKNOWN, known)
+        estimate = Estimate(assumed)
+        return tuple([i for i, touched in enumerate(self.touched) if sizes.bind(touched, assumed) >= SMALLEST and self._pays(i, estimate)])
+
+    def _pays(self, number: int, estimate: Estimate) -> bool:
+        group = self.groups[number]
+        rows = self.key[group[0]]
+        assert rows is not None
+        count = estimate.number(rows)
+        shards = len(parallel.cut(count, *[estimate.number(size) for size in work_of_a_row(group)]).shards)
+        return ways(group, self._kept(group), count, estimate, threads=min(THREADS, shards)).loop_pays
+
+    def fused(self, chosen: Sequence[int]) -> Schedule:
+        """The schedule with these loops in the place of their steps, and everything else as near to its old place as can be."""
+        if not chosen:
+            return self.plan
+        loop_of: dict[Tensor, int] = {node: i for i in chosen for node in self.groups[i]}
+        made = {i: self._loop(self.groups[i]) for i in chosen}
+        return replace(self.plan, steps=tuple(_in_order(self.nodes, loop_of, made)))
 
     def _joins(self, x: Tensor, node: Tensor) -> bool:
         """Whether ``node`` can be in the loop that computes its operand ``x``."""
@@ -95,16 +123,14 @@ class _Fusion:
             if len(levels) == 1:
                 self.level[node] = levels.pop()
 
-    def _pays(self, nodes: Sequence[Tensor]) -> bool:
-        if self.key[nodes[0]] is None or len(nodes) < 2:
-            return False
-        touched: Dim = 0
-        for node in nodes:
-            touched = node.type.nbytes + touched
-        return not isinstance(touched, int) or touched >= SMALLEST
-
-    def _loop(self, rows: Dim, nodes: Sequence[Tensor]) -> Rows:
+    def _kept(self, nodes: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The results by rows that are read outside."""
         inside = set(nodes)
+        return tuple([n for n in nodes if not _is_sum(n) and (n in self.leaving or any(r not in inside for r in self.readers[n]))])
+
+    def _loop(self, nodes: Sequence[Tensor]) -> Rows:
+        rows, inside = self.key[nodes[0]], set(nodes)
+        assert rows is not None
         size = sizes.canonical((f"rows_{len(nodes)}",))[0]
         stand_in: dict[Tensor, Tensor] = {}
         sliced: dict[Tensor, Input] = {}
@@ -130,10 +156,56 @@ class _Fusion:
             stand_in[node] = node.op.apply(tuple(operands), node.attrs)
             if node.label and not stand_in[node].label:
                 stand_in[node].label = node.label
-        kept = tuple([n for n in nodes if not _is_sum(n) and (n in self.leaving or any(r not in inside for r in self.readers[n]))])
+        kept = self._kept(nodes)
         sums = tuple([n for n in nodes if _is_sum(n)])
         inner = schedule([*sliced.values(), *whole.values()], [stand_in[n] for n in (*kept, *sums)], {})
         return Rows(rows, tuple(nodes), tuple(sliced), tuple(whole), kept, sums, inner)
+
+
+def _touched(nodes: Sequence[Tensor]) -> Dim:
+    return sizes.total([node.type.nbytes for node in nodes])
+
+
+def work_of_a_row(nodes: Sequence[Tensor]) -> tuple[Dim, Dim]:
+    """Bytes that a row writes in all, and into the widest array: of several formulas the first."""
+    widths = list(dict.fromkeys([_row_bytes(node) for node in nodes]))
+    named = [width for width in widths if not isinstance(width, int)]
+    widest = named[0] if named else max([width for width in widths if isinstance(width, int)], default=0)
+    return sizes.total([_row_bytes(node) for node in nodes]), widest
+
+
+def _row_bytes(node: Tensor) -> Dim:
+    return sizes.product(node.shape[1:]) * itemsize(node.dtype) if node.ndim else 0
+
+
+def _in_order(nodes: Sequence[Tensor], loop_of: Mapping[Tensor, int], loops: Mapping[int, Rows]) -> Iterator[Any]:
+    """Nodes and loops, each after what it reads, and of those that can come next the first in the old order."""
+    position = {node: i for i, node in enumerate(nodes)}
+    first: dict[int, int] = {}
+    for node, i in loop_of.items():
+        first[i] = min(first.get(i, position[node]), position[node])
+
+    def unit(node: Tensor) -> int:
+        return first[loop_of[node]] if node in loop_of else position[node]
+
+    steps: dict[int, Any] = {unit(node): loops[loop_of[node]] if node in loop_of else node for node in nodes}
+    readers: dict[int, set[int]] = {i: set() for i in steps}
+    waits = dict.fromkeys(steps, 0)
+    for node in nodes:
+        reader = unit(node)
+        for x in node.inputs:
+            if x in position and unit(x) != reader and reader not in readers[unit(x)]:
+                readers[unit(x)].add(reader)
+                waits[reader] += 1
+    ready = [i for i, count in waits.items() if not count]
+    heapq.heapify(ready)
+    while ready:
+        i = heapq.heappop(ready)
+        yield steps[i]
+        for reader in readers[i]:
+            waits[reader] -= 1
+            if not waits[reader]:
+                heapq.heappush(ready, reader)
 
 
 def _stand_in(x: Tensor, shape: Any) -> Input:
@@ -149,23 +221,19 @@ def _rows_of(node: Tensor) -> Dim | None:
         return None
     if op.pointwise and op.emit is not None:
         return node.shape[0] if node.ndim and any(_by_rows(node, x) for x in node.inputs) else None
-    x = node.inputs[0] if node.inputs else None
-    if x is None or not x.ndim:
+    if not _is_reduction(node) or not node.inputs[0].ndim:
         return None
-    if op.name in _REDUCTIONS:
-        axes: tuple[int, ...] = node.attributes["axis"]
-        if 0 not in axes:
-            return x.shape[0]
-        return x.shape[0] if op.name == "sum" and not node.attributes["keepdims"] else None
-    return None
+    return node.inputs[0].shape[0] if 0 not in node.attributes["axis"] or _is_sum(node) else None
 
 
-_REDUCTIONS = ("sum", "max", "min", "any", "all")
+def _is_reduction(node: Tensor) -> bool:
+    """Whether the node is one call that reduces axes."""
+    return node.op is not None and "keepdims" in node.op.attributes and node.op.expand is None
 
 
 def _is_sum(node: Tensor) -> bool:
-    """Whether the node adds up over the rows."""
-    return node.op is not None and node.op.name == "sum" and 0 in node.attributes["axis"]
+    """Whether the node adds up over the rows: linear, it may be done block by block, and the results added."""
+    return _is_reduction(node) and bool(node.op and node.op.linear) and 0 in node.attributes["axis"] and not node.attributes["keepdims"]
 
 
 def _by_rows(node: Tensor, x: Tensor) -> bool:

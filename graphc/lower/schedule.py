@@ -63,8 +63,11 @@ def _line(node: Tensor) -> str:
 
 
 def schedule(inputs: Sequence[Input], outputs: Sequence[Tensor], updates: Mapping[Variable, Tensor]) -> Schedule:
-    """Order the graph of outputs and updates. Raises :class:`ArgumentError` for an input that the call does not bring."""
-    order = toposort([*outputs, *updates.values()])
+    """Order the graph of outputs and updates. Raises :class:`ArgumentError` for an input that the call does not bring.
+
+    Updates come in the order of their depth, so that the gradients of the last layers, which are there first, are done with first.
+    """
+    order = _by_depth([*outputs, *updates.values()], len(outputs))
     missing = [node for node in order if isinstance(node, Input) and node not in inputs]
     if missing:
         raise ArgumentError(
@@ -86,6 +89,16 @@ def schedule(inputs: Sequence[Input], outputs: Sequence[Tensor], updates: Mappin
     variables = dict.fromkeys([*(node for node in order if isinstance(node, Variable)), *updates])
     constants = tuple([node for node in order if isinstance(node, Constant)])
     return Schedule(tuple(inputs), tuple(variables), constants, tuple(hoisted), tuple(steps), tuple(outputs), dict(updates))
+
+
+def _by_depth(roots: Sequence[Tensor], kept: int) -> list[Tensor]:
+    """The nodes in an order in which the first ``kept`` roots come first, and then the others, the shallowest first."""
+    order = toposort(roots)
+    depth: dict[Tensor, int] = {}
+    for node in order:
+        depth[node] = 1 + max([depth[x] for x in node.inputs], default=0)
+    later = sorted(roots[kept:], key=depth.__getitem__)
+    return order if later == list(roots[kept:]) else toposort([*roots[:kept], *later])
 
 
 def schedule_body(body: Subgraph) -> Schedule:

@@ -6,10 +6,14 @@ gave, strings are quoted, and everything else is a number, a dtype or a size.
 
 from __future__ import annotations
 
+import builtins
+import functools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
+
+import numpy as np
 
 from graphc.core import Op, Subgraph, Tensor, TensorType, dtypes
 from graphc.core.errors import BackendError
@@ -17,6 +21,8 @@ from graphc.core.sizes import Size
 
 _HOLE = re.compile(r"\$(\w+)")
 _NAMESPACE = re.compile(r"\bxp\.")
+_CALLED = re.compile(r"\b(?:xp|np)\.(\w+)(?=[.(])")
+_INTO = re.compile(r"np\.(\w+)\(((?:\$\w+, )*\$\w+), out=\$out\)")
 
 
 def fill(template: str, holes: Mapping[str, str]) -> str:
@@ -29,17 +35,55 @@ def in_namespace(template: str, module: str) -> str:
     return _NAMESPACE.sub(f"{module}.", template)
 
 
+@functools.lru_cache(maxsize=4096)
+def called_by_name(template: str) -> tuple[str, frozenset[str]]:
+    """A NumPy template with NumPy's functions under their own names, and these names: a look-up less in each call.
+
+    A ufunc gets ``out`` as its last operand, which is quicker than by keyword. Names that would hide a builtin stay as they are.
+    """
+    names: set[str] = set()
+
+    def bare(match: re.Match[str]) -> str:
+        name = match.group(1)
+        function = getattr(np, name, None)
+        if not callable(function) or isinstance(function, type) or hasattr(builtins, name):
+            return f"np.{name}"
+        names.add(name)
+        return name
+
+    whole = _INTO.fullmatch(template)
+    ufunc = whole and getattr(np, whole.group(1), None)
+    if whole and isinstance(ufunc, np.ufunc) and whole.group(2).count("$") == ufunc.nin and whole.group(1) not in ("maximum", "minimum"):
+        template = f"np.{whole.group(1)}({whole.group(2)}, $out)"  # NumPy asks for out= by keyword of these two alone
+    return _CALLED.sub(bare, template), frozenset(names)
+
+
 def template_of(node: Tensor, target: str) -> str | None:
     """The op's template for ``"numpy"`` or ``"jax"``, or None if it has to be decomposed there."""
     op = node.op
     if op is None:
         return None
-    template = op.emit if target == "numpy" else op.jax or op.emit
-    if callable(template):
-        attributes = op.keywords(node)
-        used = template.__code__.co_varnames[: template.__code__.co_argcount]
-        template = template(**{name: attributes[name] for name in used})
-    return template
+    return _for_node(op.emit if target == "numpy" else op.jax or op.emit, node)
+
+
+def out_template(node: Tensor) -> str | None:
+    """The op's NumPy template that writes into ``$out``, or None if it has none for this node."""
+    return None if node.op is None else _for_node(node.op.out, node)
+
+
+def _for_node(template: Any, node: Tensor) -> str | None:
+    """A template that is a function gets the attributes and the operands' types that it has parameters for."""
+    if not callable(template):
+        return template
+    assert node.op is not None
+    return _made(template, node.op, node.attrs, tuple([x.type for x in node.inputs]))
+
+
+@functools.lru_cache(maxsize=4096)
+def _made(template: Any, op: Op, attrs: tuple[Any, ...], types: tuple[TensorType, ...]) -> str | None:
+    known = dict(zip(op.operands, types, strict=False)) | dict(zip(op.attributes, attrs, strict=True))
+    code = template.__code__
+    return template(**{name: known[name] for name in code.co_varnames[: code.co_argcount]})
 
 
 def call(node: Tensor, template: str, operands: Sequence[str], written: Written, out: str = "") -> str:
@@ -85,16 +129,38 @@ def number(value: float) -> str:
     return repr(value) if math.isfinite(value) else f"float({str(value)!r})"
 
 
-def imports(ops: Sequence[Op]) -> str:
-    """The imports that these ops need in NumPy source."""
-    return "".join(f"{line}\n" for line in sorted({op.imports for op in ops if op.imports}))
+def imports(ops: Sequence[Op], text: str | None = None) -> str:
+    """The imports that these ops need in NumPy source; with ``text``, those that it uses."""
+    lines = sorted({op.imports for op in ops if op.imports})
+    return "".join(f"{line}\n" for line in lines if text is None or re.search(rf"\b{line.split()[-1]}\.", text))
 
 
-def helpers(ops: Sequence[Op], target: str = "numpy") -> str:
-    """The functions that these ops need beside the source."""
-    wanted = [op.helper if target == "numpy" else op.jax_helper for op in ops]
-    texts = dict.fromkeys(function for text in wanted if text for function in text.strip("\n").split("\n\n\n"))
-    return "".join(f"{text}\n\n\n" for text in texts)
+def helpers(ops: Sequence[Op], target: str = "numpy", text: str | None = None) -> str:
+    """The functions that these ops need beside the source; with ``text``, those that it calls, and those that these call."""
+    wanted = dict.fromkeys([op.helper if target == "numpy" else op.jax_helper for op in ops])
+    functions = list(dict.fromkeys(function for helper in wanted if helper for function in helper.strip("\n").split("\n\n\n")))
+    if text is not None:
+        functions = _reached(functions, text)
+    return "".join(f"{function}\n\n\n" for function in functions)
+
+
+def _reached(functions: Sequence[str], text: str) -> list[str]:
+    names = {function: defined(function) for function in functions}
+    reached: dict[str, None] = {}
+    texts = [text]
+    while texts:
+        words = set(re.findall(r"\w+", texts.pop()))
+        for function in functions:
+            if function not in reached and not words.isdisjoint(names[function]):
+                reached[function] = None
+                texts.append(function)
+    return [function for function in functions if function in reached]
+
+
+@functools.cache
+def defined(helper: str) -> tuple[str, ...]:
+    """The functions that a helper's source defines."""
+    return tuple(re.findall(r"^def (\w+)", helper, re.MULTILINE))
 
 
 def numpy_dtype_source(dtype: str) -> str:

@@ -4,64 +4,136 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import numpy as np
 
+from graphc import parallel
 from graphc.core import Variable, dtypes
-from graphc.core.sizes import Dim
-from graphc.lower.buffers import assign
+from graphc.core.sizes import Dim, bind
+from graphc.lower.buffers import IDLE, assign
+from graphc.lower.cost import products
+from graphc.lower.footprint import Footprint, footprint
 from graphc.lower.loading import load
-from graphc.lower.rows import fuse
+from graphc.lower.order import arranged
+from graphc.lower.rematerialise import within_budget
+from graphc.lower.rows import Loops
 from graphc.lower.schedule import Schedule
-from graphc.lower.source import Source, emit_numpy
+from graphc.lower.source import Source, emit_numpy, size_names
 
+LARGE = 1 << 13
+"""Elements from which on BLAS uses threads of its own."""
+PRODUCT = 1 << 22
+"""Operations of a product from which on these are worth having."""
 KEPT = 8
 """How many combinations of sizes a thread keeps buffers for; the least recently used go first."""
 
 
-class NumpyProgram:
-    """A schedule as a NumPy function, made anew, buffers and all, for each combination of sizes and each thread."""
+class _Variant:
+    """Source for the loops that pay at some sizes, and its function ``make``."""
 
-    def __init__(self, schedule: Schedule, title: str) -> None:
-        self.schedule = fuse(schedule)
-        self.plan = assign(self.schedule)
-        self.source: Source = emit_numpy(self.schedule, self.plan)
-        self._make = load(self.source.text, title)
-        self._constants = [c.value for c in self.source.constants]
+    def __init__(self, schedule: Schedule, known: Mapping[str, int], title: str, dropped: frozenset[str]) -> None:
+        schedule = schedule if "order" in dropped else arranged(schedule, known)
+        self.schedule = schedule
+        self.plan = assign(schedule, reuse="reuse" not in dropped, idle=IDLE)
+        self.source: Source = emit_numpy(schedule, self.plan, threads="threads" not in dropped)
+        self.make = load(self.source.text, title)
+        self.constants = [c.value for c in self.source.constants]
+
+
+class NumpyProgram:
+    """A schedule as a NumPy function, made anew, buffers and all, for each combination of sizes and each thread.
+
+    The source names the sizes and serves all of them; it is written again for sizes at which other loops pay. ``dropped`` names
+    what it does without: "fuse", "threads", "reuse".
+    """
+
+    def __init__(self, schedule: Schedule, title: str, dropped: frozenset[str] = frozenset(), budget: int | None = None) -> None:
+        self.schedule, self._title, self._dropped, self._budget = schedule, title, dropped, budget
+        self._loops = Loops(schedule)
+        self._variants: dict[Any, _Variant] = {}
+        self._last = self._variant({})
         self._made = _Made()
+
+    def _variant(self, sizes: Mapping[str, int]) -> _Variant:
+        if self._budget is not None and len(sizes) == len(size_names(self.schedule)):
+            key = tuple(sizes.items())
+            if key not in self._variants:
+                spare = within_budget(self.schedule, self._budget, sizes)
+                loops = Loops(spare)
+                self._variants[key] = _Variant(loops.fused(loops.worth(sizes)), sizes, self._title, self._dropped)
+            return self._variants[key]
+        chosen = () if "fuse" in self._dropped else self._loops.worth(sizes)
+        if chosen not in self._variants:
+            self._variants[chosen] = _Variant(self._loops.fused(chosen), sizes, self._title, self._dropped)
+        return self._variants[chosen]
+
+    @property
+    def source(self) -> Source:
+        """The source for the sizes that came last; before the first call, for middling ones."""
+        return self._last.source
 
     @property
     def buffer_bytes(self) -> Dim:
         """Bytes of the buffers, as a formula of the named sizes."""
-        return self.plan.nbytes
+        return self._last.plan.nbytes
+
+    def memory(self) -> Footprint:
+        """What a call needs at the sizes that came last."""
+        known = dict(zip(self.source.sizes, self._made.sizes or (), strict=False))
+        return footprint(self._last.schedule, self._last.plan, known)
 
     def run(self, inputs: Sequence[Any], sizes: tuple[int, ...]) -> Sequence[Any]:
         """The outputs, after the updates are in the variables. Nothing of ``inputs`` is written."""
-        step = self._recent(sizes) or self._instance(sizes)
-        values = [_host(variable) for variable in self.schedule.variables]
-        with np.errstate(all="ignore"):
-            return step(*map(_plain, inputs), *values)
-
-    def _recent(self, sizes: tuple[int, ...]) -> Callable[..., Any] | None:
-        steps = self._made.steps
-        if sizes in steps:
-            steps.move_to_end(sizes)
-        return steps.get(sizes)
+        made = self._made
+        step = made.last if sizes == made.sizes else self._instance(sizes)
+        arguments = [*map(_plain, inputs), *map(_host, self.schedule.variables)]
+        if made.threads is None:
+            return _call(step, arguments)
+        with made.threads:
+            return _call(step, arguments)
 
     def _instance(self, sizes: tuple[int, ...]) -> Callable[..., Any]:
+        made = self._made
+        made.last = made.steps.get(sizes) or self._new(sizes)
+        made.sizes, made.threads = sizes, self._threads(sizes)
+        made.steps.move_to_end(sizes)
+        return made.last
+
+    def _threads(self, sizes: tuple[int, ...]) -> AbstractContextManager[None] | None:
+        """Who may use threads in a call: BLAS, if there are large products, or else the loops over rows; never both."""
+        known = dict(zip(self.source.sizes, sizes, strict=True))
+        if all(bind(type.size, known) < LARGE for type in {node.type for node in self.schedule.nodes}):
+            return None  # neither would
+        if parallel.available() > 1 and any(bind(flops, known) >= PRODUCT for flops in products(self.schedule.nodes)):
+            return parallel.Alone()
+        return parallel.one_blas_thread
+
+    def _new(self, sizes: tuple[int, ...]) -> Callable[..., Any]:
         steps = self._made.steps
-        with np.errstate(all="ignore"):
-            steps[sizes] = step = self._make(*sizes, *self._constants)
+        self._last = variant = self._variant(dict(zip(self.source.sizes, sizes, strict=True)))
+        with self._threads(sizes) or nullcontext(), np.errstate(all="ignore"):
+            steps[sizes] = step = variant.make(*sizes, *variant.constants)
         if len(steps) > KEPT:
             steps.popitem(last=False)
         return step
 
 
 class _Made(threading.local):
+    """The functions of one thread, the last one used at hand."""
+
     def __init__(self) -> None:
         self.steps: OrderedDict[tuple[int, ...], Callable[..., Any]] = OrderedDict()
+        self.sizes: tuple[int, ...] | None = None
+        self.threads: AbstractContextManager[None] | None = None
+        self.last: Callable[..., Any] = _call
+
+
+@np.errstate(all="ignore")  # as a decorator it takes half the time that it takes as a context
+def _call(step: Callable[..., Any], arguments: Sequence[Any]) -> Sequence[Any]:
+    return step(*arguments)
 
 
 def _plain(value: Any) -> Any:

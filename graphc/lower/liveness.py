@@ -1,0 +1,95 @@
+"""Which values share memory, which memory a step can be given, and how many bytes a value has: what all of the memory plan builds on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphc.core import Bundle, Tensor, sizes
+from graphc.core.sizes import Dim
+from graphc.lower import cost
+from graphc.lower.schedule import Schedule, written_by
+from graphc.lower.template import out_template
+
+UNKNOWN = 64
+"""What a named size is taken for where its value is not known: to compare two orders, not to promise bytes."""
+
+
+def is_view(step: Any) -> bool:
+    """Whether a step's result shares the memory of its first operand."""
+    return isinstance(step, Tensor) and step.op is not None and step.op.view and not isinstance(step.inputs[0].type, Bundle)
+
+
+def is_part(step: Any) -> bool:
+    """Whether a step takes one of several results out of the step that computed them."""
+    return isinstance(step, Tensor) and bool(step.inputs) and isinstance(step.inputs[0].type, Bundle)
+
+
+def roots(schedule: Schedule) -> dict[Tensor, Tensor]:
+    """For every value the one whose memory it is, which is itself but for views."""
+    found: dict[Tensor, Tensor] = {
+        x: x
+        for x in (
+            *schedule.inputs,
+            *schedule.variables,
+            *schedule.constants,
+            *schedule.hoisted,
+        )
+    }
+    for step in schedule.steps:
+        for node in written_by(step):
+            found[node] = found[node.inputs[0]] if is_view(step) else node
+    return found
+
+
+def holders(schedule: Schedule) -> dict[Tensor, Tensor]:
+    """For every value the one that holds its memory once it is written: a view's operand, the tuple of several results.
+
+    A reshape of what lies in strides is a copy and holds its own. :func:`roots` takes it for a view all the same: what may be one must
+    not be written over.
+    """
+    found: dict[Tensor, Tensor] = {
+        x: x
+        for x in (
+            *schedule.inputs,
+            *schedule.variables,
+            *schedule.constants,
+            *schedule.hoisted,
+        )
+    }
+    for step in schedule.steps:
+        for node in written_by(step):
+            found[node] = found[node.inputs[0]] if is_part(step) or (is_view(step) and cost.is_view(node)) else node
+    return found
+
+
+def takes_buffer(step: Any, node: Tensor) -> bool:
+    """Whether the step can write this result into memory that it is given."""
+    if not isinstance(step, Tensor):
+        return node in step.kept
+    return node.shape != () and out_template(node) is not None
+
+
+def may_write_over(node: Tensor, x: Tensor, root: Mapping[Tensor, Tensor]) -> bool:
+    """Whether a step may write its result over its operand ``x``: element by element, and no other operand may be a view of x.
+
+    NumPy copies operands that overlap the result of one call; what several calls write, it cannot know.
+    """
+    op = node.op
+    assert op is not None
+    if not op.pointwise:
+        return False
+    allowed = op.operands if op.inplace is None else op.inplace
+    return all(a is x and name in allowed for name, a in zip(op.operands, node.inputs, strict=True) if root[a] is root[x])
+
+
+def nbytes(node: Tensor, known: Mapping[str, int]) -> int:
+    """Bytes of a value at these sizes; a name that is not among them counts as ``UNKNOWN``."""
+    return bound(node.type.nbytes, known)
+
+
+def bound(size: Dim, known: Mapping[str, int]) -> int:
+    """The size as a number, with ``UNKNOWN`` for names that are not known."""
+    if isinstance(size, int):
+        return size
+    return sizes.bind(size, {**dict.fromkeys(sizes.names(size), UNKNOWN), **known})
