@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import importlib
 import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import processes, tables
-from benchmarks.contestants import PEERS, WITHOUT, absent
+from benchmarks import processes, tables, targets
+from benchmarks.contestants import EVERYTHING, PEERS, WITHOUT, absent
 from benchmarks.timing import Measurement, measure
 from benchmarks.worker import Settings, fix_threads
 from benchmarks.workload import Workload, workloads
@@ -20,15 +20,19 @@ from benchmarks.workload import Workload, workloads
 OWN = ("graphc", "graphc-jax")
 PROCESS = ("import", "process")
 BUSY = "contention"
+FULL = {"peers": PEERS, "seconds": 5.0, "patience": 100.0, "rounds": 7}
+QUICK = {"peers": ("jax", "jax-scan", "numpy", "tuned"), "seconds": 0.5, "patience": 40.0, "rounds": 2}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print, and write what was asked for. 1 if a contestant of ours computed something else than the reference."""
     asked = parser().parse_args(arguments)
-    settings = Settings(asked.seconds, asked.threads, asked.tiny, asked.patience)
+    began, usual = time.perf_counter(), QUICK if asked.quick else FULL
+    seconds, patience = asked.seconds or usual["seconds"], asked.patience or usual["patience"]
+    settings = Settings(seconds, asked.threads, asked.tiny, patience, 1 if asked.tiny else usual["rounds"])
     fix_threads(settings.threads)
     chosen, processed = select(asked.only)
-    names = ["graphc", *[f"graphc{WITHOUT}{switch}" for switch in switches()]] if asked.ablate else [*OWN, *asked.peers]
+    names = ["graphc", *[f"graphc{WITHOUT}{switch}" for switch in switches()]] if asked.ablate else [*OWN, *(asked.peers or usual["peers"])]
 
     results = {}
     for workload in chosen.values():
@@ -39,13 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         extra |= {"import": processes.imports(names, settings)} if "import" in processed else {}
         extra |= {"process": processes.whole(names, settings)} if "process" in processed else {}
 
+    took = time.perf_counter() - began
     text = (ablation if asked.ablate else report)(results, chosen, names, extra, settings)
+    text += f" The run took {took / 60:.0f} min {took % 60:.0f} s." if took >= 60 else f" The run took {took:.0f} s."
     print(text)
     if asked.markdown:
         tables.written(asked.markdown, text)
     if asked.json:
         with asked.json.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(tables.history(results, extra, names, settings)) + "\n")
+            file.write(json.dumps(tables.history(results, {**extra, "targets": targets.found(results, extra)}, names, settings)) + "\n")
     own = [found[name] for found in results.values() for name in names if name.startswith("graphc") and absent(name) is None]
     return int(any(one.reason for one in own))
 
@@ -54,11 +60,12 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     add = parser.add_argument
     add("--only", type=_names, metavar="W1,W3", help="workloads, and import, process, contention; W1* takes its variants too (all)")
-    add("--peers", type=_peers, default=list(PEERS), metavar="NAMES", help=f"of {','.join(PEERS)} (all); absent ones are skipped")
-    add("--seconds", type=float, default=5.0, metavar="S", help="of samples for each contestant on each workload (%(default)s)")
+    add("--peers", type=_peers, metavar="NAMES", help=f"of {','.join(PEERS)} (all); absent ones are skipped")
+    add("--seconds", type=float, metavar="S", help=f"of samples for each contestant on each workload ({FULL['seconds']:g})")
     add("--threads", type=int, default=2, metavar="N", help="processors and threads for everyone (%(default)s)")
-    add("--patience", type=float, default=100.0, metavar="S", help="in which a first result has to come (%(default)s)")
-    add("--ablate", action="store_true", help="graphc alone, with each optimisation put off in turn")
+    add("--patience", type=float, metavar="S", help=f"in which a first result has to come ({FULL['patience']:g})")
+    add("--quick", action="store_true", help=f"some minutes: peers {','.join(QUICK['peers'])}, {QUICK['seconds']:g} s of samples")
+    add("--ablate", action="store_true", help="graphc alone, with each optimisation left out in turn")
     add("--tiny", action="store_true", help="tiny sizes: to see that it works")
     add("--json", type=Path, metavar="FILE", help="append a line with all numbers")
     add("--markdown", type=Path, metavar="FILE", help="put the tables between the markers of this page")
@@ -91,8 +98,10 @@ def select(only: Sequence[str] | None) -> tuple[dict[str, Workload], set[str]]:
 
 
 def switches() -> tuple[str, ...]:
-    """What can be put off: the arguments of ``gc.compile`` that the compiler lists, each True by default."""
-    return tuple(getattr(importlib.import_module("graphc.pipeline"), "SWITCHES", ("optimize",)))
+    """What can be left out, one at a time, and everything at once."""
+    from graphc.pipeline import OPTIMISATIONS
+
+    return *OPTIMISATIONS, EVERYTHING
 
 
 def say(line: str) -> None:
@@ -125,6 +134,9 @@ def report(results: Results, every: dict[str, Workload], names: Sequence[str], e
     for key, title in (("import", "Seconds to import"), ("process", "Seconds for W6 as a whole process, start to exit")):
         if key in extra:
             add(title, tables.table(["", *extra[key]], [["seconds", *map(tables.number, extra[key].values())]]))
+    reached = targets.shown(results, extra)
+    if reached:
+        add("Targets", reached)
     missing = tables.absences(results, names)
     parts += [f"Without a number:\n\n{missing}"] if missing else []
     return "\n\n".join([*parts, footnote(names, settings)])
@@ -133,17 +145,11 @@ def report(results: Results, every: dict[str, Workload], names: Sequence[str], e
 def ablation(results: Results, every: dict[str, Workload], names: Sequence[str], extra: dict[str, Any], settings: Settings) -> str:
     """What each optimisation earns, and what it costs while compiling."""
 
-    def over(field: str) -> str:
-        def cell(one: Measurement, found: dict[str, Measurement]) -> str:
-            return tables.ratio(getattr(one, field), getattr(found["graphc"], field))
-
-        return tables.by_contestant(results, every, names, cell)
-
     parts = [
-        "**Time of a call over that with everything on (above 1: what the optimisation earns)**",
-        over("median"),
+        "**Time of a call over that with everything on (above 1: what the optimisation earns; ~: it may be noise)**",
+        tables.ablated(results, every, names, "median"),
         "**Time to first result over that with everything on (below 1: what it costs)**",
-        over("first"),
+        tables.ablated(results, every, names, "first"),
     ]
     missing = tables.absences(results, names)
     parts += [f"Without a number:\n\n{missing}"] if missing else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ Evidence = tuple[list[Array], list[Array]]
 
 def evidence(contestant: Contestant, job: Job, task: Task) -> Evidence:
     """Of a job that has done no step yet, in float64."""
-    results = [_flat(contestant, job.call()) for _ in range(task.checked_calls)]
+    results = [_flat(contestant, job.call(), task) for _ in range(task.checked_calls)]
     moved = [
         np.float64(contestant.numpy(now)).ravel() - np.float64(before).ravel()
         for now, before in zip(job.state(), task.parameters.values(), strict=False)
@@ -24,13 +25,16 @@ def evidence(contestant: Contestant, job: Job, task: Task) -> Evidence:
     return list(map(np.stack, zip(*results, strict=True))), moved
 
 
-def _flat(contestant: Contestant, result: Any) -> list[Array]:
-    """One array for each result of a tuple; the losses of several steps, a list, are one."""
+def _flat(contestant: Contestant, result: Any, task: Task) -> list[Array]:
+    """One array for each result of a tuple; of the losses of several steps the mean, weighted by the rows of the batches."""
     if isinstance(result, tuple):
         return [np.float64(contestant.numpy(value)).ravel() for value in result]
-    if isinstance(result, list):
-        return [np.float64([contestant.numpy(value) for value in result])]
-    return [np.float64(contestant.numpy(result)).ravel()]
+    losses = [contestant.numpy(value) for value in result] if isinstance(result, list) else contestant.numpy(result)
+    values = np.float64(losses).ravel()
+    if 1 < task.steps == values.size:
+        rows = [len(batch[0]) for batch in itertools.islice(itertools.cycle(task.batches), task.steps)]
+        values = np.average(values, weights=rows, keepdims=True)
+    return [values]
 
 
 def disagreement(found: Sequence[Array], expected: Sequence[Array]) -> float:

@@ -104,6 +104,23 @@ class Numpy(Contestant):
         return Job(self.looped(partial(model, task.parameters, task.direction), task))
 
 
+class Tuned(Contestant):
+    """NumPy tuned by hand for one workload: what a compiler may be compared with. Its models are of the form told in ``tuned``."""
+
+    packages = ("numpy", "threadpoolctl")
+
+    def start(self, threads):
+        super().start(threads)
+        importlib.import_module("threadpoolctl").threadpool_limits(1, user_api="blas")
+
+    def takes(self, task):
+        return not task.fresh
+
+    def build(self, model, task):
+        step, state = model(task, self.threads)
+        return Job(self.looped(step, task), state)
+
+
 class Reference(Numpy):
     """The same in float64: what the others are compared with."""
 
@@ -111,15 +128,18 @@ class Reference(Numpy):
         return super().build(model, task.doubled())
 
 
+WITHOUT, EVERYTHING = " without ", "everything"
+
+
 class Graphc(Contestant):
-    """The plain declaration, compiled. ``off`` are switches of ``gc.compile`` that are put off."""
+    """The plain declaration, compiled. ``without`` is an optimisation that is left out, or ``EVERYTHING``."""
 
     packages: tuple[str, ...] = ("graphc",)
     module = "graphc"
     backend = "numpy"
 
-    def __init__(self, off: Sequence[str] = ()) -> None:
-        self.options = dict.fromkeys(off, False)
+    def __init__(self, without: str | None = None) -> None:
+        self.options = {} if without is None else {"optimize": False} if without == EVERYTHING else {"without": (without,)}
 
     def compile(self, *graph):
         return self.xp.compile(*graph, backend=self.backend, **self.options)
@@ -143,6 +163,15 @@ class Graphc(Contestant):
         gradients = self.xp.grad(loss, list(p.values()))
         step = self.compile(inputs, loss, optimizer.updates(dict(zip(p.values(), gradients, strict=True))))
         return Job(self.looped(step, task), lambda: [variable.value for variable in p.values()])
+
+    def looped(self, step, task):
+        """Many steps are an epoch, as a user would have them; its result is the mean."""
+        if task.steps == 1:
+            return super().looped(step, task)
+        from graphc.feed import epoch
+
+        batches = itertools.cycle(task.batches)
+        return lambda: epoch(step, itertools.islice(batches, task.steps)).means
 
     def gradient(self, model, task):
         p = {name: self.xp.input(name, value.shape) for name, value in task.parameters.items()}
@@ -586,6 +615,7 @@ KINDS: dict[str, type[Contestant]] = {
     "jax": Jax,
     "jax-scan": JaxScan,
     "numpy": Numpy,
+    "tuned": Tuned,
     "torch": Torch,
     "tensorflow": Tensorflow,
     "pytensor": Pytensor,
@@ -593,13 +623,12 @@ KINDS: dict[str, type[Contestant]] = {
     "autograd": Autograd,
 }
 PEERS = tuple(name for name in KINDS if name not in ("reference", "graphc", "graphc-jax"))
-WITHOUT = " without "
 
 
 def contestant(name: str) -> Contestant:
-    """The contestant of this name; ``"graphc without fuse"`` has one switch of the compiler put off."""
-    kind, _, switch = name.partition(WITHOUT)
-    return Graphc((switch,)) if switch else KINDS[kind]()
+    """The contestant of this name; ``"graphc without fuse"`` leaves out one optimisation."""
+    kind, _, without = name.partition(WITHOUT)
+    return Graphc(without) if without else KINDS[kind]()
 
 
 def words(name: str) -> str:

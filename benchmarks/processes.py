@@ -15,7 +15,6 @@ from benchmarks.worker import Settings
 from benchmarks.workload import workloads
 
 ROOT = Path(__file__).parent.parent
-ROUNDS = 7
 IMPORT = "import time; began = time.perf_counter(); import {}; print(time.perf_counter() - began)"
 WHOLE = "W6"
 
@@ -43,7 +42,7 @@ def whole(names: Sequence[str], settings: Settings) -> dict[str, float]:
 def _rounds(names: Sequence[str], settings: Settings, run: Callable[[str], float]) -> dict[str, float]:
     """Medians of runs in turns; the first round, which may compile bytecode, does not count."""
     times: dict[str, list[float]] = {name: [] for name in names if absent(name) is None}
-    for turn in range(1 + (1 if settings.tiny else ROUNDS)):
+    for turn in range(1 + settings.rounds):
         for name, values in times.items():
             seconds = run(name)
             if turn:

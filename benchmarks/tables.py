@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import os
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contestants import versions
+from benchmarks.floor import FLOORS
 from benchmarks.timing import Measurement
 from benchmarks.worker import Settings
 from benchmarks.workload import Workload
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 OWN = ("graphc", "graphc-jax")
-BASE = "jax"
+BASE, TUNED = "jax", "tuned"
 
 Results = Mapping[str, Mapping[str, Measurement]]
 """By workload, then by contestant."""
@@ -56,6 +58,24 @@ def by_contestant(results: Results, workloads: Mapping[str, Workload], names: Se
     return table(["", *shown], rows)
 
 
+def ablated(results: Results, workloads: Mapping[str, Workload], names: Sequence[str], field: str) -> str:
+    """Ratios to the first of ``names``, with the geometric mean; ``~`` marks those that noise may have made."""
+    first, *others = names
+    others = [name for name in others if any(getattr(found.get(name), field, None) for found in results.values())]
+    rows, logs = [], {name: [] for name in others}
+    for key, found in results.items():
+        base, cells = found.get(first, Measurement()), []
+        for name in others:
+            one = found.get(name, Measurement())
+            a, b = getattr(one, field), getattr(base, field)
+            noisy = field == "median" and a and b and abs(a - b) < one.notch + base.notch
+            cells.append(ratio(a, b) + ("~" if noisy else " ") if a and b else "")
+            logs[name] += [math.log(a / b)] if a and b else []
+        rows.append([f"{key}: {workloads[key].title}", *cells])
+    means = [number(math.exp(sum(values) / len(values))) + " " for values in logs.values()]
+    return table(["", *others], [*rows, ["geometric mean", *means]])
+
+
 def base_of(found: Mapping[str, Measurement]) -> str:
     """Whom the ratios refer to: ``jax.jit``, or the first that has a number."""
     able = [name for name, one in found.items() if one.median is not None]
@@ -71,18 +91,31 @@ def speed(results: Results, workloads: Mapping[str, Workload], names: Sequence[s
 
 
 def standing(results: Results, workloads: Mapping[str, Workload]) -> str:
-    """graphc on NumPy beside the best peer and the floor, in milliseconds and as ratios."""
+    """graphc on NumPy beside the best peer, tuned NumPy, and the floor, in milliseconds and as ratios."""
     rows = []
     for key, found in results.items():
         own = found.get("graphc", Measurement()).median
-        peers = {name: one.median for name, one in found.items() if name not in (*OWN, "gemms", "copies") and one.median is not None}
+        peers = {name: one.median for name, one in found.items() if name not in (*OWN, *FLOORS, TUNED) and one.median is not None}
         best = min(peers, key=peers.__getitem__) if peers else ""
         gemms, copies = found["gemms"].median, found["copies"].median
+        tuned = found.get(TUNED, Measurement()).median
         floor = (gemms or 0) + (copies or 0)
-        milliseconds = [number(None if x is None else 1e3 * x) for x in (own, peers.get(best), gemms, copies)]
-        ratios = [ratio(own, peers.get(best)), ratio(own, gemms), ratio(own, floor)]
+        milliseconds = [number(None if x is None else 1e3 * x) for x in (own, peers.get(best), tuned, gemms, copies)]
+        ratios = [ratio(own, peers.get(best)), ratio(own, tuned), ratio(own, gemms), ratio(own, floor)]
         rows.append([f"{key}: {workloads[key].title}", *milliseconds, best, *ratios])
-    head = ["", "graphc ms", "best peer ms", "GEMMs ms", "copies ms", "best peer", "/ best peer", "/ GEMMs", "/ floor"]
+    head = [
+        "",
+        "graphc ms",
+        "best peer ms",
+        "tuned ms",
+        "GEMMs ms",
+        "copies ms",
+        "best peer",
+        "/ best peer",
+        "/ tuned",
+        "/ GEMMs",
+        "/ floor",
+    ]
     return table(head, rows)
 
 

@@ -21,9 +21,13 @@ QUEUED = 0.05  # of its time a sample may have waited
 
 @dataclass
 class Measurement:
-    """Of one contestant on one workload. Times are seconds a call, ``peak`` is bytes; ``reason`` says why there is no number."""
+    """Of one contestant on one workload. Times are seconds a call, ``peak`` is bytes; ``reason`` says why there is no number.
+
+    Medians that differ by less than the sum of their ``notch`` may be equal.
+    """
 
     median: float | None = None
+    notch: float = 0.0
     first: float | None = None
     busy: float | None = None
     peak: float | None = None
@@ -58,7 +62,8 @@ def measure(
         say(f"{workload.name}: {len(workers)} take turns")
         for name, samples in interleaved(workers, settings.seconds).items():
             kept = undisturbed(samples)
-            found[name].median, found[name].samples, found[name].kept = statistics.median(kept), len(samples), len(kept)
+            found[name].median, found[name].notch = statistics.median(kept), notch(kept)
+            found[name].samples, found[name].kept = len(samples), len(kept)
         if busy:
             with foreign_process():
                 for name, samples in interleaved(workers, settings.seconds).items():
@@ -110,6 +115,17 @@ def undisturbed(samples: Sequence[tuple[float, float]]) -> list[float]:
     """Those that hardly waited for a processor; of a contestant whose own threads queue for one another, the better half."""
     limit = max(QUEUED, statistics.median([queued for _, queued in samples]))
     return [seconds for seconds, queued in samples if queued <= limit]
+
+
+def notch(samples: Sequence[float]) -> float:
+    """Half of the interval in which the median lies, as box plots have it (McGill, Tukey and Larsen, 1978).
+
+    Samples of one turn are alike, so that there are no more independent ones than turns.
+    """
+    if len(samples) < 2:
+        return 0.0
+    low, _, high = statistics.quantiles(samples, n=4)
+    return 1.57 * (high - low) / min(len(samples), ROUNDS) ** 0.5
 
 
 @contextlib.contextmanager

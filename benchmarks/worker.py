@@ -17,21 +17,23 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.agreement import evidence
-from benchmarks.contestants import contestant, words
+from benchmarks.contestants import Job, contestant, words
 from benchmarks.floor import FLOORS, floor
 from benchmarks.workload import workloads
 
 SHORTEST = 1e-3  # seconds: shorter calls are timed several at a time
+LONGEST_WARM_UP = 5.0  # seconds: who takes longer for the first call is sampled without more of them
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Of a whole run. ``patience`` is for how many seconds a contestant may compile."""
+    """Of a whole run. ``patience`` is for how many seconds a contestant may compile, ``rounds`` how often processes are started."""
 
     seconds: float = 5.0
     threads: int = 2
     tiny: bool = False
     patience: float = 100.0
+    rounds: int = 7
 
 
 class NoResultError(Exception):
@@ -101,7 +103,8 @@ def _answer(connection: Connection, name: str, who: str, settings: Settings) -> 
         if call is None:
             raise NoResultError("nothing of that kind")
         connection.send(True)
-        connection.send(0.0)
+        first = 0.0
+        connection.send(first)
         commands: dict[str, Callable[..., Any]] = {}
     else:
         task, one = workload.task(settings.tiny), contestant(who)
@@ -112,11 +115,13 @@ def _answer(connection: Connection, name: str, who: str, settings: Settings) -> 
         began = time.perf_counter()
         job = one.build(workload.model[words(who)], task)
         call = job.call
-        call()
-        connection.send(time.perf_counter() - began)
-        # A job of its own, so that every contestant is compared from its first step on.
-        commands = {"evidence": lambda: evidence(one, one.build(workload.model[words(who)], task), task)}
-    commands |= {"sample": _Sampler(call), "peak": peak}
+        result = call()
+        first = time.perf_counter() - began
+        connection.send(first)
+        # What has no state is compared by the result at hand; else by a job of its own, from its first step on.
+        replay = (lambda: Job(lambda: result)) if task.fresh else lambda: one.build(workload.model[words(who)], task)
+        commands = {"evidence": lambda: evidence(one, replay(), task)}
+    commands |= {"sample": _Sampler(call, first), "peak": peak}
     while True:
         what, arguments = connection.recv()
         connection.send(commands[what](*arguments))
@@ -125,8 +130,9 @@ def _answer(connection: Connection, name: str, who: str, settings: Settings) -> 
 class _Sampler:
     """Times calls. A sample is seconds a call, and the share of them for which threads were ready to run and did not."""
 
-    def __init__(self, call: Callable[[], Any]) -> None:
-        self._call, self._calls = call, 0
+    def __init__(self, call: Callable[[], Any], first: float) -> None:
+        self._call = call
+        self._calls = 1 if first > LONGEST_WARM_UP else 0
 
     def __call__(self, seconds: float) -> list[tuple[float, float]]:
         self._calls = self._calls or self._calibrated()

@@ -126,6 +126,7 @@ class Workload:
 
 def workloads() -> dict[str, Workload]:
     """All of them by name, in the order of the tables."""
+    from benchmarks import tuned  # noqa: F401  (its models register themselves with those of the workloads)
     from benchmarks.workloads import attention, convolutional, curvature, deep, elementwise, linear, mlp, recurrent
 
     modules = mlp, elementwise, deep, convolutional, linear, curvature, recurrent, attention

@@ -69,6 +69,24 @@ def _(np, p, x, t):
     return picked(np, np.mean(y.reshape(x.shape), axis=1) @ p["wc"] + p["bc"], t)
 
 
+@block.on("pytensor")
+def _(pt, p, x, t):
+    _, sequence, width = x.type.shape
+
+    def norm(x, g, c):
+        d = x - pt.mean(x, axis=-1, keepdims=True)
+        return d / pt.sqrt(pt.mean(d * d, axis=-1, keepdims=True) + EPSILON) * g + c
+
+    def attend(q, k, v):
+        q, k, v = (a.reshape((-1, sequence, HEADS, width // HEADS)).transpose((0, 2, 1, 3)) for a in (q, k, v))
+        weights = pt.special.softmax(q @ k.transpose((0, 1, 3, 2)) * (HEADS / width) ** 0.5, axis=-1)
+        return (weights @ v).transpose((0, 2, 1, 3)).reshape((-1, width))
+
+    y = through(p, x.reshape((-1, width)), norm, lambda z: pt.maximum(z, 0), attend)
+    logp = pt.special.log_softmax(pt.mean(y.reshape((-1, sequence, width)), axis=1) @ p["wc"] + p["bc"], axis=1)
+    return -pt.mean(logp[pt.arange(t.shape[0]), t])
+
+
 @block.on("torch")
 def _(torch, p, x, t):
     f = torch.nn.functional

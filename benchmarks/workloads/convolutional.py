@@ -60,6 +60,22 @@ def network(strides: int, pooled: bool) -> Model:
             x = np.maximum(np.maximum(*corners(x)[:2]), np.maximum(*corners(x)[2:])) if pooled else x
         return picked(np, x.reshape((x.shape[0], -1)) @ p["w"] + p["b"], t)
 
+    @model.on("pytensor")
+    def _(pt, p, x, t):
+        width = x.type.shape[1]
+        for k, b in ((p["k1"], p["b1"]), (p["k2"], p["b2"])):
+            size, _, _, channels = k.get_value(borrow=True).shape
+            width = (width - size) // strides + 1
+            reach = strides * (width - 1) + 1
+            slices = [x[:, i : i + reach : strides, j : j + reach : strides] for i in range(size) for j in range(size)]
+            x = pt.maximum(pt.concatenate(slices, axis=3) @ k.reshape((-1, channels)) + b, 0)
+            if pooled:
+                width //= 2
+                one, two, three, four = [x[:, i : 2 * width : 2, j : 2 * width : 2] for i in range(2) for j in range(2)]
+                x = pt.maximum(pt.maximum(one, two), pt.maximum(three, four))
+        logp = pt.special.log_softmax(x.reshape((x.shape[0], -1)) @ p["w"] + p["b"], axis=1)
+        return -pt.mean(logp[pt.arange(t.shape[0]), t])
+
     @model.on("torch")
     def _(torch, p, x, t):
         f = torch.nn.functional
@@ -155,13 +171,14 @@ def gemms(pixels: int, channels: tuple[int, int], size: int, strides: int, poole
     ]
 
 
+pooling, strided = network(1, True), network(2, False)
 BOOK = {"pixels": 28, "channels": (32, 64), "batch": 64}
 TINY = {"pixels": 10, "channels": (2, 3), "batch": 3}
 WORKLOADS = [
     Workload(
         "W5",
         "CNN conv3x3x32, pool, conv3x3x64, pool, dense; batch 64, SGD step",
-        network(1, True),
+        pooling,
         training,
         {**BOOK, "size": 3, "strides": 1, "pooled": True},
         TINY,
@@ -170,7 +187,7 @@ WORKLOADS = [
     Workload(
         "W5-5x5",
         "CNN conv5x5x32 and conv5x5x64 with stride 2, dense; batch 64, SGD step",
-        network(2, False),
+        strided,
         training,
         {**BOOK, "size": 5, "strides": 2, "pooled": False},
         {**TINY, "pixels": 13},

@@ -71,6 +71,21 @@ for model, cell, gates, carries in ((lstm, lstm_cell, 4, 2), (gru, gru_cell, 3, 
             carry = cell(carry, item, p["wh"], lambda z: tf.split(z, gates, axis=1), tf.sigmoid, tf.tanh)
         return loss(p, carry[0], t, tf.reduce_mean)
 
+    @model.on("pytensor")
+    def _(pt, p, x, t, cell=cell, gates=gates, carries=carries):
+        from pytensor.scan.basic import scan
+
+        units = p["wh"].get_value(borrow=True).shape[0]
+
+        def step(z, *rest):
+            *carry, wh = rest
+            return list(cell(carry, z, wh, lambda z: pt.split(z, splits_size=[units] * gates, axis=1), pt.sigmoid, pt.tanh))
+
+        start = [pt.zeros((x.shape[0], units), dtype="float32")] * carries
+        z = (x @ p["wx"] + p["b"]).swapaxes(0, 1)
+        found = scan(step, sequences=[z], outputs_info=start, non_sequences=[p["wh"]], return_updates=False)
+        return loss(p, (found[0] if carries > 1 else found)[-1], t, pt.mean)
+
 
 @lstm.on("torch")
 def _(torch, p, x, t):

@@ -1,4 +1,4 @@
-"""Training and evaluating: batches in, running means out. What a step computes is the compiled function's business."""
+"""Training and evaluating: epochs over a data set, and where they stand. What a step computes is the compiled function's business."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 
 from graphc.core.errors import ArgumentError
+from graphc.feed import Batches, Tally
+from graphc.feed import epoch as run_epoch
 
 Array = np.ndarray[Any, Any]
 Step = Callable[[Array, Array], Sequence[Any]]
 """Of images and labels, the mean loss and the accuracy of the batch; a compiled function of that form."""
 
 EVALUATED_AT_ONCE = 1_000
+PAUSE = 0.05
+"""Seconds between two words to a listener: more often than an eye follows is time lost to the training."""
 
 
 @dataclass(frozen=True)
@@ -53,66 +57,54 @@ def features(images: Array) -> Array:
 
 
 def train(
-    step: Step, images: Array, labels: Array, *, epochs: int = 1, batch_size: int = 128, seed: int = 0, listen: Listener | None = None
+    step: Step,
+    images: Array,
+    labels: Array,
+    *,
+    epochs: int = 1,
+    batch_size: int = 128,
+    seed: int = 0,
+    listen: Listener | None = None,
+    pause: float = PAUSE,
 ) -> Iterator[Standing]:
     """Train, and yield where it stands after each whole epoch, so that the caller may save, look, or stop.
 
     Every epoch takes all images once in an order of its own, drawn from ``seed``; the last batch of an epoch may be smaller.
-    ``listen`` is called after each step. Nothing runs before the first value is asked for.
-    Raises :class:`ArgumentError` for numbers below 1, no images, or another number of labels.
+    ``listen`` is called after steps, at most once in ``pause`` seconds, and after the last of each epoch. Nothing runs before the
+    first value is asked for. Raises :class:`ArgumentError` for numbers below 1, no images, or another number of labels.
     """
     _check(images, labels, epochs=epochs, batch_size=batch_size)
-    order = np.random.default_rng(seed)
-    batches = _Batches(images, labels, batch_size)
-    return (batches.epoch(step, epoch, epochs, order.permutation(len(images)), listen) for epoch in range(1, epochs + 1))
+    batches = Batches((images, labels), batch_size, shuffle=seed)
+
+    def one(number: int) -> Standing:
+        began = perf_counter()
+
+        def standing(tally: Tally) -> Standing:
+            seconds = perf_counter() - began
+            return Standing(number, epochs, tally.steps, len(batches), tally.rows, seconds, _score(tally))
+
+        heard: list[Standing] = []  # the last one is that of the whole epoch
+
+        def tell(tally: Tally) -> None:
+            heard[:] = [standing(tally)]
+            if listen:
+                listen(heard[0])
+
+        run_epoch(step, batches, listen=tell, pause=pause)
+        return heard[0]
+
+    return map(one, range(1, epochs + 1))
 
 
 def evaluate(step: Step, images: Array, labels: Array) -> Score:
     """The score over all images. Raises :class:`ArgumentError` for no images, or another number of labels."""
     _check(images, labels)
-    mean = _Mean()
-    for start in range(0, len(images), EVALUATED_AT_ONCE):
-        rows = slice(start, start + EVALUATED_AT_ONCE)
-        mean.add(step(images[rows], labels[rows]), len(images[rows]))
-    return mean.score
+    return _score(run_epoch(step, Batches((images, labels), EVALUATED_AT_ONCE)))
 
 
-@dataclass(frozen=True)
-class _Batches:
-    images: Array
-    labels: Array
-    size: int
-
-    def epoch(self, step: Step, epoch: int, epochs: int, order: Array, listen: Listener | None) -> Standing:
-        starts = range(0, len(order), self.size)
-        mean, began = _Mean(), perf_counter()
-        standing = Standing(epoch, epochs, 0, len(starts), 0, 0.0, Score(0.0, 0.0))
-        for number, start in enumerate(starts, 1):
-            rows = order[start : start + self.size]
-            # A fresh batch, never a buffer: JAX may still read the last one.
-            mean.add(step(self.images[rows], self.labels[rows]), len(rows))
-            standing = Standing(epoch, epochs, number, len(starts), mean.images, perf_counter() - began, mean.score)
-            if listen:
-                listen(standing)
-        return standing
-
-
-class _Mean:
-    """A running mean, weighted by the sizes of the batches."""
-
-    def __init__(self) -> None:
-        self.images = 0
-        self._loss = self._right = 0.0
-
-    def add(self, result: Sequence[Any], images: int) -> None:
-        loss, accuracy = result
-        self.images += images
-        self._loss += float(loss) * images
-        self._right += float(accuracy) * images
-
-    @property
-    def score(self) -> Score:
-        return Score(self._loss / self.images, self._right / self.images)
+def _score(tally: Tally) -> Score:
+    loss, accuracy = tally.means
+    return Score(float(loss), float(accuracy))
 
 
 def _check(images: Array, labels: Array, **counts: int) -> None:

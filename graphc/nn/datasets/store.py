@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from graphc.core.folder import cache_folder as user_cache_folder
 from graphc.nn.datasets.errors import DamagedDataError, DatasetError
 from graphc.nn.datasets.record import Part
 from graphc.nn.datasets.unpack import SLACK, verify
@@ -14,24 +15,12 @@ Contents = dict[Part, bytes]
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
-    r"""The folder for what graphc fetches; it need not exist yet.
+    """The folder for what graphc fetches, as :func:`graphc.core.folder.cache_folder` says.
 
-    Linux: ``$XDG_CACHE_HOME/graphc`` or ``~/.cache/graphc``; macOS: ``~/Library/Caches/graphc``;
-    Windows: ``%LOCALAPPDATA%\graphc``. Raises ``DatasetError`` where there is no home folder.
+    Raises ``DatasetError`` where there is no home folder.
     """
-    if platform == "win32":
-        return _named(environ.get("LOCALAPPDATA"), "AppData/Local") / "graphc"
-    if platform == "darwin":
-        return _named(None, "Library/Caches") / "graphc"
-    return _named(environ.get("XDG_CACHE_HOME"), ".cache") / "graphc"
-
-
-def _named(folder: str | None, below_home: str) -> Path:
-    # The XDG standard: a relative path there is invalid and counts as not set.
-    if folder and Path(folder).is_absolute():
-        return Path(folder)
     try:
-        return Path.home() / below_home
+        return user_cache_folder(environ, platform)
     except RuntimeError as error:
         raise DatasetError(
             "no place for a cache folder: no home folder is known",
