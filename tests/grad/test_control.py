@@ -1,5 +1,6 @@
 """Loops, branches and calls: values, gradients of two orders and forward mode, beside JAX's own and on both backends."""
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -158,10 +159,10 @@ def test_a_thousand_steps_make_the_graph_of_ten() -> None:
 def test_the_forward_loop_runs_once_for_value_and_gradient_and_leaves_out_what_nobody_reads() -> None:
     inputs, outputs = _long(10)
     source = gc.compile(inputs, outputs).source
-    assert source.count("= scan(") == 2
+    assert source.count("def loop") == 2
     alone = gc.compile(inputs, outputs[0]).source
-    assert alone.count("= scan(") == 1
-    assert "(0,), (((), np.float64)," not in alone, "a history that nobody reads was kept"
+    assert alone.count("def loop") == 1
+    assert "np.empty((10, 3)" not in alone, "a history that nobody reads was kept"
 
 
 def test_the_same_loop_written_twice_is_one_node() -> None:
@@ -268,7 +269,7 @@ def test_a_checkpoint_computes_its_inside_again_in_the_backward_pass() -> None:
     x = gc.input("x", (3,), "float64")
     y = gc.sum(gc.checkpoint(lambda x: gc.sin(gc.exp(gc.sin(x))))(x))
     source = gc.compile([x], [y, gc.grad(y, x)]).source
-    assert source.count("np.exp(") == 2
+    assert len(re.findall(r"\bexp\(", source)) == 2
 
 
 def test_custom_gradient_takes_the_place_of_the_ops_own() -> None:
@@ -284,7 +285,8 @@ def test_custom_gradient_takes_the_place_of_the_ops_own() -> None:
         np.testing.assert_allclose(value, 0.5 + 2 * np.exp(3), rtol=1e-6)
         np.testing.assert_allclose(dx, [0.5, 1.0])
         np.testing.assert_allclose(dw, [0.0, 0.0])
-    assert gc.compile([x, w], [y, *gc.grad(y, [x, w])]).source.count("np.exp(") == 1, "the pullback shares what the value computed"
+    source = gc.compile([x, w], [y, *gc.grad(y, [x, w])]).source
+    assert len(re.findall(r"\bexp\(", source)) == 1, "the pullback shares what the value computed"
 
 
 def test_loops_on_variables_update_them() -> None:

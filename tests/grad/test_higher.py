@@ -51,9 +51,13 @@ def _values(function: Function, seed: int = 1) -> Any:
     return np.random.default_rng(seed).normal(size=function.shape)
 
 
-def _exact(transform: Any, function: Function, value: Any) -> Any:
+def _at_full_precision(function: Any, value: Any) -> Any:
     with jax.enable_x64(True):
-        return np.asarray(transform(function.theirs)(value))
+        return np.asarray(function(value))
+
+
+def _exact(transform: Any, function: Function, value: Any) -> Any:
+    return _at_full_precision(transform(function.theirs), value)
 
 
 @every_function
@@ -110,6 +114,34 @@ def test_a_jacobian_of_a_named_size() -> None:
             value = np.random.default_rng(3).normal(size=n)
             exact = np.diag(np.cos(value)) * value.sum() + np.sin(value)[:, None]
             np.testing.assert_allclose(run(value), exact, rtol=1e-12)
+
+
+def _layers(gcs: Any, p: Any, x: Any) -> Any:
+    w, b, v = p[:6].reshape((3, 2)), p[6:8], p[9:11]
+    return gcs.tanh(x @ w + b) @ v + p[11]
+
+
+def test_parameters_in_one_vector_have_columns_part_by_part() -> None:
+    """Element 8 is read by nobody, and element 11 by its number."""
+    p, x = gc.input("p", (12,), "float64"), gc.input("x", (4, 3), "float64")
+    values = {p: np.linspace(-1, 1, 12), x: np.cos(np.arange(12.0)).reshape(4, 3)}
+    loss = gc.sum(gc.square(_layers(gc, p, x)))
+    expected = _at_full_precision(jax.hessian(lambda p: jnp.sum(_layers(jnp, p, values[x]) ** 2)), values[p])
+    np.testing.assert_allclose(gc.evaluate(gc.hessian(loss, p), values), expected, rtol=1e-10, atol=1e-12)
+    y = _layers(gc, p, x)
+    rows = _at_full_precision(jax.jacobian(lambda p: _layers(jnp, p, values[x])), values[p])
+    for mode in ("auto", "forward", "reverse"):
+        np.testing.assert_allclose(gc.evaluate(gc.jacobian(y, p, mode=mode), values), rows, rtol=1e-10, atol=1e-12)  # type: ignore[arg-type]
+    run = gc.compile([p, x], gc.hessian(loss, p))
+    assert "(12, " not in run.source.partition("def make")[2], "no stack of all columns"
+
+
+def test_parts_that_overlap_are_one_sweep() -> None:
+    p = gc.input("p", (5,), "float64")
+    y = gc.sum(gc.exp(p[:3]) * p[2:] ** 3)
+    value = np.linspace(0.5, 1.5, 5)
+    expected = _at_full_precision(jax.hessian(lambda p: jnp.sum(jnp.exp(p[:3]) * p[2:] ** 3)), value)
+    np.testing.assert_allclose(gc.evaluate(gc.hessian(y, p), {p: value}), expected, rtol=1e-10, atol=1e-12)
 
 
 def test_elementwise_hessians_take_one_sweep() -> None:

@@ -73,7 +73,7 @@ def test_a_batch_larger_than_the_set_is_the_set() -> None:
 
 def test_the_listener_hears_every_step() -> None:
     heard: list[Standing] = []
-    yielded = list(train(Recorder(), *numbered(10), epochs=2, batch_size=4, listen=heard.append))
+    yielded = list(train(Recorder(), *numbered(10), epochs=2, batch_size=4, listen=heard.append, pause=0))
     assert [(s.epoch, s.step, s.steps, s.images) for s in heard] == [
         (epoch, step, 3, images) for epoch in (1, 2) for step, images in ((1, 4), (2, 8), (3, 10))
     ]

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import string
 from typing import Any
 
 import numpy as np
@@ -256,12 +257,30 @@ def test_the_cheapest_order_is_taken_and_counted() -> None:
     assert OPS["einsum"].count_flops(gc.einsum("i,j->ij", gc.input("p", (3,)), gc.input("q", (5,)))) == 15
 
 
-def test_many_operands_are_contracted_greedily() -> None:
-    chain = "ab,bc,cd,de,ef,fg,gh,hi,ij->aj"
-    values = values_of(((3, 3),) * 9)
-    inputs = inputs_of([(3, 3)] * 9)
+@pytest.mark.parametrize("count", [3, 8, 9, 22])
+def test_many_operands_are_contracted_two_by_two(count: int) -> None:
+    labels = string.ascii_letters[: count + 1]
+    chain = ",".join(a + b for a, b in itertools.pairwise(labels)) + f"->{labels[0]}{labels[-1]}"
+    values = values_of(((3, 3),) * count)
+    inputs = inputs_of([(3, 3)] * count)
     found = gc.compile(inputs, gc.einsum(chain, *inputs))(*values)
-    np.testing.assert_allclose(found, functools.reduce(np.matmul, values), rtol=1e-12)
+    np.testing.assert_allclose(found, functools.reduce(np.matmul, values), rtol=1e-11, atol=1e-11)
+
+
+def test_the_order_of_many_is_the_best_one() -> None:
+    """A greedy order joins the two that shrink most, and pays for it later."""
+    sizes = dict(zip("abcdefghijk", (30, 2, 40, 3, 50, 2, 20, 60, 4, 30, 5), strict=True))
+    terms = [a + b for a, b in itertools.pairwise(sizes)]
+    inputs = inputs_of([tuple(sizes[label] for label in term) for term in terms])
+    node = gc.einsum(f"{','.join(terms)}->ak", *inputs)
+
+    @functools.cache
+    def chain(i: int, j: int) -> int:
+        """The price of the product of the matrices i to j (Godbole, 1973)."""
+        n = list(sizes.values())
+        return 0 if i == j else min(chain(i, m) + chain(m + 1, j) + 2 * n[i] * n[m + 1] * n[j + 1] for m in range(i, j))
+
+    assert OPS["einsum"].count_flops(node) == chain(0, len(terms) - 1)
 
 
 def test_a_diagonal_has_no_gradient_beside_it_even_of_infinities() -> None:

@@ -11,7 +11,7 @@ from scipy import signal
 
 import graphc as gc
 from graphc.grad import vjp
-from graphc.ops.convolution import convolution
+from graphc.ops.convolution import convolution, convolution_kernel_gradient
 
 jax.config.update("jax_enable_x64", True)
 LETTERS = {1: "NWC WIO", 2: "NHWC HWIO", 3: "NDHWC DHWIO"}
@@ -68,6 +68,59 @@ def test_values_and_gradients_are_those_of_lax(space: Any, taps: Any, strides: A
     found = gc.compile(inputs, build(*inputs))(x, kernel, g)
     for ours, theirs in zip(found, [expected, *back(g)], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-11)
+
+
+# What takes several blocks: of images, of rows of one image, and of one row; with a kernel's taps in either order in memory.
+BLOCKS: dict[str, tuple[Any, Any, Any, Any, Any, int]] = {
+    "images": ((9, 20, 20, 8), (3, 3, 8, 4), 1, "valid", 1, 1),
+    "rows of an image": ((2, 50, 40, 32), (3, 3, 32, 8), 1, "same", 1, 1),
+    "strides": ((3, 41, 60, 24), (5, 3, 24, 20), 2, "valid", 1, 1),
+    "a dilated kernel": ((3, 30, 41, 16), (3, 3, 16, 20), 1, "same", (2, 3), 1),
+    "one row": ((2, 3000, 16), (9, 16, 8), 1, "same", 1, 1),
+    "items of one row": ((1, 700, 64), (7, 64, 96), 3, "same", 1, 1),
+    "one channel": ((6, 90, 80, 1), (5, 5, 1, 3), 1, "valid", 1, 1),
+    "strides over one channel": ((6, 150, 141, 1), (3, 3, 1, 8), 2, "same", 1, 1),
+    "volumes": ((2, 12, 13, 14, 8), (3, 3, 2, 8, 6), 1, "same", 1, 1),
+    "groups": ((3, 30, 30, 12), (3, 3, 6, 10), 1, "same", 1, 2),
+    "groups with strides": ((3, 60, 50, 12), (3, 3, 6, 10), 2, "valid", 1, 2),
+    "channel by channel": ((5, 30, 30, 12), (3, 3, 1, 24), 1, "same", 1, 12),
+    "channel by channel with strides": ((5, 61, 60, 12), (3, 3, 1, 12), 2, "same", 1, 12),
+    "many channels": ((2, 24, 24, 70), (3, 3, 70, 3), 1, "same", 1, 1),
+    "one tap": ((4, 30, 30, 20), (1, 1, 20, 8), 1, "valid", 1, 1),
+    "one tap with strides": ((4, 60, 60, 20), (1, 1, 20, 8), 2, "valid", 1, 1),
+    "a whole image": ((600, 4, 4, 16), (4, 4, 16, 8), 1, "valid", 1, 1),
+}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_what_takes_several_blocks_is_lax_too(name: str, data_format: Any) -> None:
+    shape, taps, strides, padding, dilation, groups = BLOCKS[name]
+    x, kernel = numbers(*shape), numbers(*taps, seed=1)
+    expected, back = jax.vjp(lambda x, k: laxs(x, k, strides, padding, dilation, groups), x, kernel)
+    g = numbers(*expected.shape, seed=2)
+    move = (lambda y: y) if data_format == "channels_last" else first
+
+    def build(x: Any, kernel: Any, g: Any) -> list[Any]:
+        y = gc.conv(x, kernel, strides, padding, data_format, dilation, groups)
+        return [y, *vjp(y, [x, kernel], g)]
+
+    inputs = inputs_of(move(x), kernel, move(g))
+    found = gc.compile(inputs, build(*inputs))(move(x), kernel, move(g))
+    of_x, of_kernel = back(g)
+    for ours, theirs in zip(found, [move(expected), move(of_x), of_kernel], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("mapped", [(True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_stacks_of_gradients_for_kernels_are_those_of_each(mapped: tuple[bool, bool], groups: int) -> None:
+    attributes = {"strides": (2,), "padding": ((1, 0),), "input_dilation": (1,), "kernel_dilation": (1,), "groups": groups, "taps": (2,)}
+    x, g = numbers(*(3,) * mapped[0], 2, 5, 4), numbers(*(3,) * mapped[1], 2, 3, 6, seed=1)
+    found = run(lambda x, g: convolution_kernel_gradient.batch(mapped, x, g, **attributes), x, g)
+    for i in range(3):
+        of_one = [x[i] if mapped[0] else x, g[i] if mapped[1] else g]
+        np.testing.assert_allclose(found[i], run(lambda x, g: convolution_kernel_gradient(x, g, **attributes), *of_one), rtol=1e-12)
 
 
 @pytest.mark.parametrize("backend", ["numpy", "jax"])

@@ -10,6 +10,7 @@ import pytest
 from scipy import ndimage
 
 import graphc as gc
+from graphc.core import dtypes
 from graphc.grad import vjp
 from graphc.ops import pooling
 
@@ -65,6 +66,53 @@ def test_values_and_gradients_are_those_of_reduce_window(space: Any, size: Any, 
     else:
         np.testing.assert_array_equal(best, largest)
         np.testing.assert_allclose(dbest, of_largest(g)[0], rtol=1e-11, atol=1e-12)
+
+
+# What takes several blocks of images: windows apart, that overlap, that leave items out, over padding, of one axis after the other.
+BLOCKS: dict[str, tuple[Any, Any, Any, Any]] = {
+    "apart": ((30, 26, 26, 12), (2, 2), (2, 2), "valid"),
+    "leaving items out": ((30, 27, 29, 12), (2, 3), (2, 4), "valid"),
+    "overlapping": ((30, 20, 22, 12), (3, 3), (2, 2), "same"),
+    "one after the other": ((20, 30, 22, 6), (5, 4), (1, 1), "same"),
+    "one axis": ((50, 400, 8), (4,), (4,), "same"),
+    "volumes": ((20, 8, 9, 10, 5), (2, 2, 2), (2, 2, 2), "valid"),
+    "one window": ((50, 8, 8, 9), (8, 8), (8, 8), "valid"),
+    "one tap": ((50, 20, 20, 5), (1, 1), (2, 2), "valid"),
+}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_what_takes_several_blocks_is_reduce_window_too(name: str) -> None:
+    shape, size, strides, padding = BLOCKS[name]
+    x, dilation = numbers(*shape), (1,) * len(size)
+    largest, of_largest = jax.vjp(lambda x: reduced(x, -np.inf, jax.lax.max, size, strides, padding, dilation), x)
+    total, of_total = jax.vjp(lambda x: reduced(x, 0.0, jax.lax.add, size, strides, padding, dilation), x)
+    g = numbers(*largest.shape, seed=2)
+
+    def build(x: Any, g: Any) -> list[Any]:
+        best, mean = gc.max_pool(x, size, strides, padding), gc.average_pool(x, size, strides, padding, count_padding=True)
+        return [best, vjp(best, x, g), mean, vjp(mean, x, g)]
+
+    best, dbest, mean, dmean = run(build, x, g)
+    count = np.prod(size)
+    np.testing.assert_array_equal(best, largest)
+    np.testing.assert_allclose(dbest, of_largest(g)[0], rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(mean, total / count, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(dmean, of_total(g)[0] / count, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize(("size", "strides"), [(2, 2), (3, 1), (20, 20)])
+def test_many_items_may_tie(dtype: str, size: int, strides: int) -> None:
+    """Each window passes on all of its cotangent, in shares of one over the number that tie."""
+    x = gc.input("x", (2, 40, 40, 3), dtype)
+    y = gc.max_pool(x, size, strides)
+    places = (40 - size) // strides + 1
+    expected = np.zeros((40, 40))
+    for i, j in itertools.product(range(places), repeat=2):
+        expected[i * strides : i * strides + size, j * strides : j * strides + size] += 1 / size**2
+    found = gc.compile([x], gc.grad(gc.sum(gc.cast(y, dtype="float64")), x))(np.zeros(x.shape, dtypes.numpy_dtype(dtype)))
+    np.testing.assert_allclose(found.astype("float64"), np.broadcast_to(expected[..., None], x.shape), rtol=0.04)
 
 
 @both

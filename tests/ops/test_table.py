@@ -662,7 +662,17 @@ WITHOUT_SYMPY = {
 }
 FREE = {"cast", "bitcast", "stop_gradient", "one_hot"}
 WITHOUT_OUT = {"concatenate", "argmax", "argmin", "diagonals", "take", "trace"}
-FRACTIONS = {"mean", "lstsq", "solve", "solve_triangular", "det_curvature", "softmax_crossentropy", "irfft"}
+FRACTIONS = {
+    "mean",
+    "lstsq",
+    "solve",
+    "solve_triangular",
+    "det_curvature",
+    "softmax_crossentropy",
+    "irfft",
+    "window_max_gradient",
+    "window_max_tangent",
+}
 """Linear ops that divide, or take exponentials of what they are not linear in."""
 WIDER = {"zeta": "in half precision it is computed in float32 and stays there"}
 NEVER_SEEN_TO_RAISE = {"getitem": "a named size may be too small for it", "qr": "LAPACK refuses what no array can be"}
@@ -931,10 +941,14 @@ WORK: dict[str, Any] = {
     **dict.fromkeys(("clip", "recurrence"), _each(2)),
     "norm": lambda node: 5 * _read(node),  # abs, max, /, square, sum
     "window_ties": _each(5),
+    **dict.fromkeys(
+        ("window_max_gradient", "window_max_tangent"), lambda node: 2 * node.inputs[2].size * math.prod(node.attributes["size"])
+    ),
     "logcumsumexp": _each(10),  # logaddexp
     "trace": lambda node: node.size * node.inputs[0].shape[node.attributes["axis1"]],
-    "matmul": lambda node: 2 * node.size * node.inputs[0].shape[-1],
+    **dict.fromkeys(("matmul", "moved_product"), lambda node: 2 * node.size * node.inputs[0].shape[-1]),
     "convolution": lambda node: 2 * node.size * math.prod(node.inputs[1].shape[:-1]),
+    "convolution_kernel_gradient": lambda node: 2 * node.inputs[1].size * math.prod(node.shape[:-1]),
     "random_bits": _each(20 * 5 + 6 * 2),  # rounds of five, and keys
     **dict.fromkeys(("sort", "argsort"), _sorting),
     "searchsorted": lambda node: node.size * math.log2(1 + _read(node)),
@@ -1252,7 +1266,7 @@ def test_complex_numbers_are_refused_or_have_a_gradient(op: Op) -> None:
     assert math.isclose(_inner(g, forward), sum(_inner(share, way) for share, way in zip(backward, ways, strict=True)), rel_tol=1e-9)
 
 
-OR = {"recurrence", "einsum", "add_at", "add_along_axis"}
+OR = {"recurrence", "einsum", "add_at", "add_along_axis", "moved_product"}
 """They add truth values up as NumPy does, whose sum of two of them is their or."""
 PREDICATES = [
     op

@@ -32,7 +32,7 @@ def instances(rule):
         found += [case(leaves) for case in rule.cases if dtype.startswith("float")]
         if not rule.cases:
             found += [root for shapes in SHAPES if (root := _from_pattern(rule.pattern, leaves, shapes)) is not None]
-    return [root for root in found if next(matches(rule.pattern, root), None) is not None and _runs(root)]
+    return [root for root in found if matches(rule.pattern, root) and _runs(root)]
 
 
 def _runs(root):
@@ -237,12 +237,15 @@ _CALM = {
 
 
 def _where(values, root, local, calm):
-    """Where the values on the way are as asked for: element by element if the graph works so, else everywhere or nowhere."""
+    """Where the values on the way are as asked for: element by element if the graph works so, else everywhere or nowhere.
+
+    What only moves elements, or puts them among zeros, says nothing new.
+    """
     shape = np.shape(values[root])
     floats = [
         np.asarray(v)
         for node, v in values.items()
-        if node.dtype.startswith("float") and not isinstance(node, Constant) and node is not root
+        if node.dtype.startswith("float") and not isinstance(node, Constant) and node is not root and not (node.op and node.op.flops == 0)
     ]
     if local:
         return np.logical_and.reduce([np.ones(shape, bool), *[np.broadcast_to(calm(v), shape) for v in floats]])

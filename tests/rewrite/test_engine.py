@@ -10,7 +10,7 @@ from graphc.core import Constant, constant, derived_from, input, variable
 from graphc.core.errors import ArgumentError, RewriteError
 from graphc.core.pattern import attr, const, var
 from graphc.lower import interpret
-from graphc.rewrite import ALL, DEFAULT, RuleSet, matches, rule, simplify
+from graphc.rewrite import ALL, DEFAULT, PHASES, RuleSet, matches, rule, simplify
 
 x, y = var("x"), var("y")
 
@@ -241,7 +241,7 @@ def test_sets_add_print_and_choose():
 # ---------------------------------------------------------------- matching
 def test_one_name_is_one_node():
     v, w = leaf(3), leaf(3)
-    assert next(matches(x * x, v * v))["x"] is v
+    assert matches(x * x, v * v)[0]["x"] is v
     assert not list(matches(x * x, v * w))
     assert list(matches(o.where(x, y, y), o.where(v > 0, v, v))) == [{"x": v > 0, "y": v}]
 
@@ -281,7 +281,7 @@ def test_zero_has_a_sign():
 
 def test_const_matches_constants_alone():
     c, v = const("c"), leaf(3)
-    assert next(matches(c * x, v * 2))["x"] is v
+    assert matches(c * x, v * 2)[0]["x"] is v
     assert not list(matches(c * x, v * leaf(3)))
 
 
@@ -350,3 +350,55 @@ def test_random_programs_keep_their_values():
             assert old.type is new.type
             calm = np.isfinite(plain) & (np.abs(plain) < 1e6)
             np.testing.assert_allclose(fast[calm], plain[calm], rtol=1e-6, atol=1e-6)
+
+
+# ---------------------------------------------------------------- once more
+def _counting(pattern, replace):
+    tried = []
+
+    @rule(pattern, safety="rounding", name="counted")
+    def counted(node, once, x):
+        """Counts how often it is tried."""
+        tried.append(node)
+        return replace(node, once, x)
+
+    return RuleSet([counted]), tried
+
+
+def test_what_a_run_settled_the_next_one_does_not_try_again():
+    rules, tried = _counting(o.tanh(x), lambda node, once, x: None)
+    v = leaf(3)
+    root = o.tanh(o.exp(o.tanh(v)))
+    first = simplify([root], rules)
+    assert len(tried) == 2
+    assert simplify(first.roots, rules, known=first.known).roots == [root]
+    assert len(tried) == 2
+    new = o.tanh(root)
+    simplify([new], rules, known=first.known)
+    assert tried[2:] == [new]
+
+
+def test_what_declined_for_its_readers_is_tried_when_they_are_fewer():
+    rules, tried = _counting(o.tanh(x), lambda node, once, x: o.sin(x) if once(x) else None)
+    v = o.exp(leaf(3))
+    root = o.tanh(v)
+    first = simplify([root, v], rules)
+    assert first.roots == [root, v]
+    assert simplify([root, v], rules, known=first.known).roots == [root, v]
+    assert len(tried) == 1
+    assert simplify([root], rules, known=first.known).roots == [o.sin(v)]
+
+
+def test_what_other_rules_settled_is_tried():
+    rules, tried = _counting(o.tanh(x), lambda node, once, x: None)
+    root = o.tanh(leaf(3))
+    simplify([root], rules, known=simplify([root]).known)
+    assert tried == [root]
+
+
+def test_every_rule_is_of_one_phase():
+    assert list(PHASES) == ["canonicalise", "stabilise", "specialise", "fuse"]
+    named = [one for rules in PHASES.values() for one in rules]
+    assert len(named) == len(ALL)
+    assert {*named} == {*ALL}
+    assert str(PHASES).splitlines()[1].startswith("stabilise")

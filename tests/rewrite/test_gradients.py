@@ -48,8 +48,58 @@ def test_a_chain_is_done_in_the_order_of_least_work():
     assert [node.shape for node in toposort([new]) if node.op] == [(20,), (30,)]
     (new,) = simplified(leaf(30) @ (a @ b))
     assert [node.shape for node in toposort([new]) if node.op] == [(20,), (40,)]
-    unknown = leaf("n", "k") @ leaf("k", "m") @ leaf("m")
-    assert simplify([unknown]).roots == [unknown]
+    (named,) = simplify([leaf("n", "k") @ leaf("k", "m") @ leaf("m")]).roots
+    assert [len(node.shape) for node in toposort([named]) if node.op] == [1, 1]
+
+
+def test_the_mean_of_the_rows_of_a_layer_is_a_layer_of_the_mean():
+    x, w, b, c = leaf("n", 7, 3), leaf(3, 4), leaf(4), leaf(4, 2)
+    y = o.mean(o.relu(x) @ w + b, axis=1) @ c
+    loss = o.sum(o.square(y))
+    for root in (y, *gc.grad(loss, [w, b])):
+        (new,) = simplify(simplify([root]).roots).roots
+        products = [node for node in toposort([new]) if node.op is o.matmul]
+        assert products
+        assert all("7" not in str(x.shape) for node in products for x in node.inputs)
+    values = [RNG.normal(size=(5, 7, 3)), RNG.normal(size=(3, 4)), RNG.normal(size=4), RNG.normal(size=(4, 2))]
+    plain, fast = [gc.compile([x, w, b, c], gc.grad(loss, [x, w, b]), optimize=level)(*values) for level in (False, True)]
+    for found, expected in zip(fast, plain, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_product_is_written_where_the_next_one_reads_it():
+    weights, values = leaf("n", 4, 6, 6), leaf("n", 6, 4, 8)
+    y = o.reshape(gc.einsum("nhqk,nkhd->nqhd", weights, values), (-1, 32))
+    run = gc.compile([weights, values], y)
+    assert "transpose((0, 2, 1, 3))" in run.source
+    a, b = RNG.normal(size=(3, 4, 6, 6)).astype("float32"), RNG.normal(size=(3, 6, 4, 8)).astype("float32")
+    np.testing.assert_allclose(run(a, b), np.einsum("nhqk,nkhd->nqhd", a, b).reshape(-1, 32), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("scaled", [lambda y: 0.3 * y, lambda y: y / 3])
+def test_a_scale_goes_to_the_weights_of_a_named_batch_unless_a_view_that_others_read_is_in_between(scaled):
+    x, w = leaf("n", 5), leaf(5, 8)
+    (new,) = simplify([scaled(x @ w)]).roots
+    assert new.op is o.matmul
+    heads = o.transpose(o.reshape(x @ w, ("n", 2, 4)), (1, 0, 2))
+    scores = scaled(heads @ o.transpose(o.reshape(x @ leaf(5, 8), ("n", 2, 4)), (1, 2, 0)))
+    (new,) = simplify([scores]).roots
+    assert new.op is o.matmul
+    kept, _ = simplify([scores, heads]).roots
+    assert kept.op is scores.op
+
+
+def test_rows_are_fetched_and_added_up_in_the_place_of_products_with_one_hot_ones_on_request():
+    labels, table, g = input("labels", (6,), "int32"), leaf(50, 3), leaf(6, 3)
+    y = o.one_hot(labels, 50) @ table
+    dw = gc.grad(o.sum(y * g), table)
+    assert [root.op is o.matmul for root in simplify([y, dw]).roots] == [True, True]
+    values = [np.array([3, 0, 49, 3, -1, 50], "int32"), RNG.normal(size=(50, 3)), RNG.normal(size=(6, 3))]
+    plain, fast = [gc.compile([labels, table, g], [y, dw], unsafe_math=on) for on in (False, True)]
+    assert "dot" in plain.source
+    assert "dot" not in fast.source
+    for found, expected in zip(fast(*values), plain(*values), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
