@@ -19,13 +19,12 @@ import numpy as np
 from benchmarks import tables
 from benchmarks.contestants import contestant
 from benchmarks.workload import workloads
-from graphc.lower.footprint import footprint
 
 ALL = ("W1", "W4", "W5", "W9")
 
 
-def compiled(name: str) -> tuple[Any, Any, dict[str, int]]:
-    """The function of a workload, the job that calls it, and the sizes that it is called with."""
+def compiled(name: str) -> tuple[Any, Any]:
+    """The function of a workload and the job that calls it."""
     workload, task, made = workloads()[name], None, []
     one = contestant("graphc")
     one.start(2)
@@ -33,8 +32,7 @@ def compiled(name: str) -> tuple[Any, Any, dict[str, int]]:
     own = one.compile
     one.compile = lambda *graph: made.append(own(*graph)) or made[-1]
     job = one.build(workload.model["graphc"], task)
-    sizes = {"batch": len(task.batches[0][0])} if task.batches[0] else {}
-    return made[0], job, sizes
+    return made[0], job
 
 
 def allocated(job: Any) -> int:
@@ -60,12 +58,11 @@ def growth(job: Any) -> int:
 
 
 def measured(name: str, kind: str) -> dict[str, int]:
-    function, job, sizes = compiled(name)
+    function, job = compiled(name)
     if kind == "growth":
         return {"growth": growth(job)}
     found = allocated(job)
-    ran = function._program._last
-    return {"predicted": footprint(ran.schedule, ran.plan, sizes).peak, "allocated": found}
+    return {"predicted": function.report.memory.peak, "allocated": found}
 
 
 def apart(name: str) -> dict[str, int]:

@@ -37,6 +37,8 @@ with collecting_paused():  # a third of the time, with NumPy's objects walked ag
 
 if TYPE_CHECKING:
     from graphc import nn
+    from graphc.feed import Batches, epoch
+    from graphc.lower.machine import calibrate
     from graphc.picture import draw
     from graphc.pipeline import Function, compile, evaluate
     from graphc.show import formula, listing
@@ -47,6 +49,9 @@ __version__ = "0.1.0"
 
 # What a program may do without comes when it is first asked for, so that `import graphc` is about as quick as `import numpy`.
 _LATER = {
+    "Batches": "graphc.feed",
+    "calibrate": "graphc.lower.machine",
+    "epoch": "graphc.feed",
     "nn": "graphc.nn",
     "compile": "graphc.pipeline",
     "evaluate": "graphc.pipeline",
@@ -61,12 +66,14 @@ _LATER = {
 }
 
 __all__ = [
+    "Batches",
     "Constant",
     "Function",
     "Input",
     "Tensor",
     "TensorType",
     "Variable",
+    "calibrate",
     "check_gradient",
     "checkpoint",
     "compile",
@@ -74,6 +81,7 @@ __all__ = [
     "constant",
     "custom_gradient",
     "draw",
+    "epoch",
     "errors",
     "evaluate",
     "fft",

@@ -6,7 +6,7 @@ import functools
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
@@ -162,6 +162,21 @@ class Function:
         bound = self._known_shapes.get(tuple([value.shape for value in values])) if self._fits(values) else None
         if bound is None:
             values, bound = self._checked(values)
+        return self._run(values, bound)
+
+    def prepared(self, *values: Any) -> Callable[..., Any]:
+        """The call for values of the shapes and dtypes of these, which are then not looked at again. Raises as a call does."""
+        arrays, bound = self._checked(values)
+        if any(array is not value for array, value in zip(arrays, values, strict=True)):
+            return self  # each value has to be brought to its dtype
+        return lambda *values: self._run(values, bound)
+
+    @property
+    def holds_inputs(self) -> bool:
+        """Whether values may still be read after a call has returned, as JAX does."""
+        return self.report.backend == "jax"
+
+    def _run(self, values: Sequence[Any], bound: tuple[int, ...]) -> Any:
         try:
             if not self._updates:
                 return structured(self._structure, self._program.run(values, bound))

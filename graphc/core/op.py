@@ -77,6 +77,7 @@ class Op:
     linear     the operands in which the op is linear
     promote    the operands that are brought to one dtype; ``compute`` says to which, given what they meet in
     inplace    the operands whose buffer the result may take; all of them unless it says otherwise, for pointwise ops
+    scratch    bytes that a call on NumPy allocates beside operands and result: a function of the node, for the prediction of the peak
     raises     a call may fail for the values that it gets: an index out of bounds
     imports    an import that the NumPy source needs, such as ``from scipy import special``
     helper     a NumPy function that the emitted source needs beside it, as source; ``jax_helper`` one for JAX
@@ -111,6 +112,7 @@ class Op:
     promote: tuple[str, ...] = ()
     compute: Callable[[DType], DType] | None = None
     inplace: tuple[str, ...] | None = None
+    scratch: Callable[[Tensor], Dim] | None = None
     raises: bool = False
     imports: str = ""
     helper: str = ""

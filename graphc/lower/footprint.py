@@ -141,8 +141,7 @@ class _Usage:
 
     def _scratch(self, node: Tensor) -> int:
         """What the op needs beside its operands and its result while it works."""
-        scratch = getattr(node.op, "scratch", None)
-        return bound(scratch(node), self.known) if scratch else 0
+        return bound(node.op.scratch(node), self.known) if node.op and node.op.scratch else 0
 
     def holders(self) -> tuple[tuple[Tensor, int], ...]:
         """The largest values that are alive in the step in which most is in use."""

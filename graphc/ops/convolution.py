@@ -170,6 +170,12 @@ def _call(
     return case(x, kernel, groups=groups, **attributes)
 
 
+def _scratch(node: Tensor) -> Dim:
+    """A block of windows as the rows of a matrix, and the kernel, or its gradient, in another order."""
+    kernel = node.inputs[1] if node.op is convolution else node
+    return kernel.type.nbytes * 2 + (1 << 19)
+
+
 @op(
     "convolution($x, $kernel, $strides, $padding, $input_dilation, $kernel_dilation, $groups)",
     jax=_jax_source,
@@ -225,6 +231,7 @@ def by_channel(x, kernel, strides, dilation, y):
             share = images[(slice(None), *at)][..., None] * kernel[tap].reshape(shape[-2:])
             np.add(total, share, out=total) if any(tap) else np.copyto(total, share)
 ''',
+    scratch=_scratch,
     linear=("x", "kernel"),
     promote=("x", "kernel"),
     compute=dtypes.numeric,
@@ -451,6 +458,7 @@ def convolution_kernel_gradient(x, g, taps, strides, padding, input_dilation, ke
     kernel = jax.ShapeDtypeStruct((*taps, x.shape[-1] // groups, g.shape[-1]), x.dtype)
     return jax.linear_transpose(convolved, kernel)(g)[0]
 ''',
+    scratch=_scratch,
     linear=("x", "cotangent"),
     promote=("x", "cotangent"),
     compute=dtypes.numeric,

@@ -82,8 +82,9 @@ class NumpyProgram:
 
     def memory(self) -> Footprint:
         """What a call needs at the sizes that came last."""
-        known = dict(zip(self.source.sizes, self._made.sizes or (), strict=False))
-        return footprint(self._last.schedule, self._last.plan, known)
+        made = self._made
+        with made.threads or nullcontext():
+            return footprint(self._last.schedule, self._last.plan, dict(zip(self.source.sizes, made.sizes or (), strict=False)))
 
     def run(self, inputs: Sequence[Any], sizes: tuple[int, ...]) -> Sequence[Any]:
         """The outputs, after the updates are in the variables. Nothing of ``inputs`` is written."""
