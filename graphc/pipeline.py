@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Backend = Literal["numpy", "jax"]
 OPTIMISATIONS: Final = {
     "rules": "the graph is rewritten by named rules; a group of them may be named alone",
-    "sharing": "functions of one operand share their exponentials; on NumPy",
+    "sharing": "functions of one operand share their exponentials, and masks are those of results; on NumPy",
     "fuse": "pointwise steps and reductions run in loops over blocks of rows that stay in the cache",
     "threads": "blocks of rows are spread over the processors",
     "order": "steps are put in an order that lowers the peak of memory",
@@ -382,9 +382,10 @@ class _Compilation:
         if looping:
             graph = self._simplify_loops("lift", graph)
         if self._wants("sharing") and self.backend == "numpy":
-            from graphc.rewrite import share_exponentials
+            from graphc.rewrite import masks_by_results, share_exponentials
 
-            graph = share_exponentials(map_bodies(graph, share_exponentials))
+            for share in (masks_by_results, share_exponentials):
+                graph = share(map_bodies(graph, share))
             self._done("sharing", graph)
         graph = expand(graph, self.backend)
         self._done("expand", graph)

@@ -120,7 +120,6 @@ def _pieces(node: Tensor) -> tuple[Tensor, ...]:
     return _expanded(node.op, node.attrs, tuple([x.type for x in node.inputs]))
 
 
-@functools.lru_cache(maxsize=1024)
 def _expanded(op: Op, attrs: tuple[Any, ...], types: tuple[TensorType, ...]) -> tuple[Tensor, ...]:
     assert op.expand is not None
     result = op.expand(*[Input(None, (), (), type) for type in types], **dict(zip(op.attributes, attrs, strict=True)))

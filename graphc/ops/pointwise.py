@@ -659,7 +659,7 @@ relu = unary(
     "``max(x, 0)``.",
     None,
     jax="xp.maximum($x, 0)",
-    d=lambda y, x: one_where(y > 0, x),
+    d=lambda y, x: one_where(x > 0, x),
     compute=dtypes.signed,
     sympy="Max(x, 0)",
     kinks=lambda x: equal(x, 0),

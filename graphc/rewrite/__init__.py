@@ -4,7 +4,7 @@ from graphc.rewrite.engine import Application, Known, Simplified, simplify
 from graphc.rewrite.match import matches
 from graphc.rewrite.rule import SAFETIES, Rule, RuleSet, rule
 from graphc.rewrite.saturation import Saturated, saturate
-from graphc.rewrite.sharing import share_exponentials
+from graphc.rewrite.sharing import masks_by_results, share_exponentials
 from graphc.rewrite.table import ALL, DEFAULT, PHASES, UNSAFE
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "RuleSet",
     "Saturated",
     "Simplified",
+    "masks_by_results",
     "matches",
     "rule",
     "saturate",

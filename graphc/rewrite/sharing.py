@@ -1,4 +1,4 @@
-"""Exponentials for NumPy: as few as can be, and each by the quicker function.
+"""What values of a graph may be had from others of it, on NumPy: exponentials, as few as can be and by the quicker function, and masks.
 
 The gradient of ``log(1 + exp(-|x|))``, the stable spelling of many losses, holds ``h = sigmoid(-|x|)``, which is 1/2 at most. So neither
 ``h - h * h``, the slope of the sigmoid on both sides, nor ``1 - h``, the sigmoid on the right, cancels. Whether a graph has ``h`` no
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from graphc.core import Constant, Tensor, derived_from, rebuild, toposort
-from graphc.ops import abs, add, cast, divide, exp, exp2, matmul, multiply, negative, sigmoid, square, subtract, sum
+from graphc.ops import abs, add, cast, divide, exp, exp2, greater, matmul, multiply, negative, relu, sigmoid, square, subtract, sum
 from graphc.ops.pointwise import by_vectors, never_positive, sigmoid_slope
 
 ROUNDED: Final = frozenset([add, subtract, multiply, divide, square, matmul, sum])
@@ -32,6 +32,29 @@ def share_exponentials(roots: Sequence[Tensor]) -> list[Tensor]:
         if node.label and not new[node].label:
             new[node].label = node.label
     return [new[root] for root in roots]
+
+
+def masks_by_results(roots: Sequence[Tensor]) -> list[Tensor]:
+    """The roots with ``relu(x) > 0`` for ``x > 0`` where the graph has both, so that ``x`` need not be kept. Safety: exact."""
+    order = toposort(roots)
+    rectified = {node.inputs[0] for node in order if node.op is relu}
+    if not rectified:
+        return list(roots)
+    new: dict[Tensor, Tensor] = {}
+    for node in order:
+        with derived_from(node):
+            x = node.inputs[0] if node.inputs else node
+            if node.op is greater and x in rectified and _is_zero(node.inputs[1]):
+                new[node] = greater(relu(new[x]), node.inputs[1])
+            else:
+                new[node] = rebuild(node, tuple([new[x] for x in node.inputs]))
+        if node.label and not new[node].label:
+            new[node].label = node.label
+    return [new[root] for root in roots]
+
+
+def _is_zero(x: Tensor) -> bool:
+    return isinstance(x, Constant) and x.uniform == 0
 
 
 def _rebuilt(node: Tensor, new: dict[Tensor, Tensor], shared: set[Tensor]) -> Tensor:
