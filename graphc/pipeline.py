@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 Backend = Literal["numpy", "jax"]
 OPTIMISATIONS: Final = {
     "rules": "the graph is rewritten by named rules; a group of them may be named alone",
-    "sharing": "functions of one operand share their exponentials, and masks are those of results; on NumPy",
+    "masks": "where relu(x) is there, it is asked what x > 0 would be asked of x, which need not be kept then",
+    "sharing": "functions of one operand share their exponentials; on NumPy",
     "fuse": "pointwise steps and reductions run in loops over blocks of rows that stay in the cache",
     "threads": "blocks of rows are spread over the processors",
     "order": "steps are put in an order that lowers the peak of memory",
@@ -371,6 +372,11 @@ class _Compilation:
         graph = [*roots, *updates.values()]
         self._done("declared", graph)
         declared = tuple(graph)
+        if self._wants("masks"):
+            from graphc.rewrite import masks_by_results
+
+            graph = masks_by_results(map_bodies(graph, masks_by_results))
+            self._done("masks", graph)
         looping = self.rules is not None and has_loops(graph)
         if looping:
             graph = self._simplify_loops("keep", graph)
@@ -382,10 +388,9 @@ class _Compilation:
         if looping:
             graph = self._simplify_loops("lift", graph)
         if self._wants("sharing") and self.backend == "numpy":
-            from graphc.rewrite import masks_by_results, share_exponentials
+            from graphc.rewrite import share_exponentials
 
-            for share in (masks_by_results, share_exponentials):
-                graph = share(map_bodies(graph, share))
+            graph = share_exponentials(map_bodies(graph, share_exponentials))
             self._done("sharing", graph)
         graph = expand(graph, self.backend)
         self._done("expand", graph)

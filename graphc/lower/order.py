@@ -20,7 +20,9 @@ from graphc.lower.schedule import Schedule, may_raise, read_by, written_by
 
 AHEAD = 4
 """How many steps the list schedule looks ahead."""
-LISTED = 4000
+WORTHWHILE = 1 << 16
+"""Bytes of all values from which on their order matters."""
+LISTED = 1000
 """For how many steps another order is looked for."""
 RISK = -1
 """Stands for all steps that may raise, where others wait for them."""
@@ -34,7 +36,8 @@ def arranged(schedule: Schedule, known: Mapping[str, int] | None = None) -> Sche
     """
     if not schedule.steps:
         return schedule
-    if len(schedule.steps) > LISTED:
+    small = sum([nbytes(node, known or {}) for step in schedule.steps for node in written_by(step)]) < WORTHWHILE
+    if len(schedule.steps) > LISTED or small:
         return schedule
     graph = StepGraph(schedule, known or {})
     orders = [range(len(graph.units)), graph.listed()]

@@ -11,6 +11,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from graphc import parallel
@@ -22,7 +23,7 @@ from graphc.lower.cost import Estimate, ways
 from graphc.lower.schedule import Schedule, schedule
 
 SMALLEST = 1 << 16
-"""Bytes below which no loop is even looked at: the calls take longer than their arithmetic."""
+"""Bytes of the largest value below which no loop is even looked for: the calls take longer than their arithmetic."""
 THREADS = 2
 """For how many threads a loop is reckoned, wherever it runs, so that the same code runs everywhere."""
 UNKNOWN = 64
@@ -57,15 +58,13 @@ class Loops:
     def __init__(self, plan: Schedule) -> None:
         self.plan = plan
         self.nodes: tuple[Tensor, ...] = plan.steps
-        self.leaving = {*plan.outputs, *plan.updates.values()}
+
+    @cached_property
+    def groups(self) -> tuple[tuple[Tensor, ...], ...]:
+        """The nodes of each loop."""
+        self.leaving = {*self.plan.outputs, *self.plan.updates.values()}
         self.readers: dict[Tensor, list[Tensor]] = {node: [] for node in self.nodes}
         self.key = {node: _rows_of(node) for node in self.nodes}
-        self.groups: tuple[tuple[Tensor, ...], ...] = ()
-        if any(key is not None for key in self.key.values()):
-            self._find()
-        self.touched = [_touched(group) for group in self.groups]
-
-    def _find(self) -> None:
         for node in self.nodes:
             for x in dict.fromkeys(node.inputs):
                 if x in self.readers:
@@ -77,13 +76,15 @@ class Loops:
         for node in self.nodes:
             if self.key[node] is not None:
                 groups.setdefault((self.level[node], self.key[node]), []).append(node)
-        self.groups = tuple([tuple(group) for group in groups.values() if len(group) > 1])
+        return tuple([tuple(group) for group in groups.values() if len(group) > 1])
 
     def worth(self, known: Mapping[str, int]) -> tuple[int, ...]:
         """The numbers of the loops that pay at these sizes, by an estimate."""
         assumed = defaultdict(lambda: UNKNOWN, known)
+        if all(sizes.bind(type.nbytes, assumed) < SMALLEST for type in {node.type for node in self.nodes}):
+            return ()
         estimate = Estimate(assumed)
-        return tuple([i for i, touched in enumerate(self.touched) if sizes.bind(touched, assumed) >= SMALLEST and self._pays(i, estimate)])
+        return tuple([i for i in range(len(self.groups)) if self._pays(i, estimate)])
 
     def _pays(self, number: int, estimate: Estimate) -> bool:
         group = self.groups[number]
@@ -160,10 +161,6 @@ class Loops:
         sums = tuple([n for n in nodes if _is_sum(n)])
         inner = schedule([*sliced.values(), *whole.values()], [stand_in[n] for n in (*kept, *sums)], {})
         return Rows(rows, tuple(nodes), tuple(sliced), tuple(whole), kept, sums, inner)
-
-
-def _touched(nodes: Sequence[Tensor]) -> Dim:
-    return sizes.total([node.type.nbytes for node in nodes])
 
 
 def work_of_a_row(nodes: Sequence[Tensor]) -> tuple[Dim, Dim]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -347,7 +346,7 @@ def _header(w: _Writer, text: str) -> str:
     needed = helpers(w.ops, w.target, text)
     if w.target == "numpy":
         code = needed + text
-        bfloat16 = "from ml_dtypes import bfloat16\n" if re.search(r"\bbfloat16\b", code) else ""
+        bfloat16 = "from ml_dtypes import bfloat16\n" if "bfloat16" in code else ""
         loops = "from graphc.parallel import by_rows\n" if "= by_rows(" in code else ""
         memory = "from graphc.lower.arena import arena\n" if "= arena(" in code else ""
         own = f"\n{memory}{loops}" if memory or loops else ""

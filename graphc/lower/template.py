@@ -132,7 +132,7 @@ def number(value: float) -> str:
 def imports(ops: Sequence[Op], text: str | None = None) -> str:
     """The imports that these ops need in NumPy source; with ``text``, those that it uses."""
     lines = sorted({op.imports for op in ops if op.imports})
-    return "".join(f"{line}\n" for line in lines if text is None or re.search(rf"\b{line.split()[-1]}\.", text))
+    return "".join(f"{line}\n" for line in lines if text is None or f"{line.split()[-1]}." in text)
 
 
 def helpers(ops: Sequence[Op], target: str = "numpy", text: str | None = None) -> str:
@@ -145,15 +145,13 @@ def helpers(ops: Sequence[Op], target: str = "numpy", text: str | None = None) -
 
 
 def _reached(functions: Sequence[str], text: str) -> list[str]:
-    names = {function: defined(function) for function in functions}
-    reached: dict[str, None] = {}
-    texts = [text]
-    while texts:
-        words = set(re.findall(r"\w+", texts.pop()))
-        for function in functions:
-            if function not in reached and not words.isdisjoint(names[function]):
-                reached[function] = None
-                texts.append(function)
+    reached = {function for function in functions if any(f"{name}(" in text for name in defined(function))}
+    waiting = list(reached)
+    while waiting:
+        words = set(re.findall(r"\w+", waiting.pop()))
+        found = {function for function in functions if not words.isdisjoint(defined(function))} - reached
+        reached |= found
+        waiting += found
     return [function for function in functions if function in reached]
 
 

@@ -657,8 +657,7 @@ log_sigmoid = unary(
 relu = unary(
     "relu",
     "``max(x, 0)``.",
-    None,
-    jax="xp.maximum($x, 0)",
+    "xp.maximum($x, 0)",
     d=lambda y, x: one_where(x > 0, x),
     compute=dtypes.signed,
     sympy="Max(x, 0)",
@@ -752,9 +751,6 @@ def by_vectors(function: str, dtype: str) -> bool:
 def never_positive(x: Tensor) -> bool:
     """Whether it is written as ``-|a|``, of which ``exp`` never overflows."""
     return x.op is negative and x.inputs[0].op is abs
-
-
-relu.decompose(lambda x: maximum(x, 0))  # NumPy compares with a constant of the array's dtype sooner than with Python's 0
 
 
 @sigmoid.decompose

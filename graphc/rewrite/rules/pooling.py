@@ -44,14 +44,13 @@ def relu_after_pool(x: Tensor, size: Any, strides: Any, padding: Any, dilation: 
 
 
 def _rectified(leaf: Any, windows: Any, *shape: int) -> Tensor:
-    x = leaf(*shape)
-    y = relu(x)
+    y = relu(leaf(*shape))
     top = window_max(y, **windows)
-    return window_max_gradient(top * 0.5, y, top, **windows) * cast(greater(x, 0), dtype=y.dtype)
+    return window_max_gradient(top * 0.5, y, top, **windows) * cast(greater(y, 0), dtype=y.dtype)
 
 
 @rule(
-    window_max_gradient(g, relu(x), largest, **_WINDOWS) * cast(greater(x, zero), dtype=attr("dtype")),
+    window_max_gradient(g, relu(x), largest, **_WINDOWS) * cast(greater(relu(x), zero), dtype=attr("dtype")),
     safety="rounding",
     cases=(lambda leaf: _rectified(leaf, _TWO, 2, 4, 4, 3),),
 )
