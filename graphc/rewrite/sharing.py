@@ -42,14 +42,12 @@ def masks_by_results(roots: Sequence[Tensor]) -> list[Tensor]:
         return list(roots)
     new: dict[Tensor, Tensor] = {}
     for node in order:
-        with derived_from(node):
-            x = node.inputs[0] if node.inputs else node
-            if node.op is greater and x in rectified and _is_zero(node.inputs[1]):
-                new[node] = greater(relu(new[x]), node.inputs[1])
-            else:
-                new[node] = rebuild(node, tuple([new[x] for x in node.inputs]))
-        if node.label and not new[node].label:
-            new[node].label = node.label
+        inputs = tuple([new[x] for x in node.inputs])
+        if node.op is greater and node.inputs[0] in rectified and _is_zero(node.inputs[1]):
+            with derived_from(node):
+                inputs = (relu(inputs[0]), inputs[1])
+        new[node] = found = node if node.op is None or inputs == node.inputs else node.op.apply(inputs, node.attrs, node)
+        found.label = found.label or node.label
     return [new[root] for root in roots]
 
 
