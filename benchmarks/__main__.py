@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import processes, tables, targets
-from benchmarks.contestants import EVERYTHING, PEERS, WITHOUT, absent
-from benchmarks.timing import Measurement, measure
+from benchmarks.contestants import EVERYTHING, ONE_THREAD, PEERS, WITHOUT, absent, own
+from benchmarks.tables import Results
+from benchmarks.timing import measure
 from benchmarks.worker import Settings, fix_threads
 from benchmarks.workload import Workload, workloads
 
-OWN = ("graphc", "graphc-jax")
+OURS = ("graphc", "graphc-jax")
 PROCESS = ("import", "process")
 BUSY = "contention"
 FULL = {"peers": PEERS, "seconds": 5.0, "patience": 100.0, "rounds": 7}
@@ -32,28 +33,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = Settings(seconds, asked.threads, asked.tiny, patience, 1 if asked.tiny else usual["rounds"])
     fix_threads(settings.threads)
     chosen, processed = select(asked.only)
-    names = ["graphc", *[f"graphc{WITHOUT}{switch}" for switch in switches()]] if asked.ablate else [*OWN, *(asked.peers or usual["peers"])]
+    names = ["graphc", *lacking()] if asked.ablate else [*OURS, *(asked.peers or usual["peers"])]
 
     results = {}
     for workload in chosen.values():
         busy = workload.name == "W1" and BUSY in processed and not asked.ablate
-        results[workload.name] = measure(workload, names, settings, busy=busy, say=say)
+        results[workload.name] = measure(workload, [*names, *([ONE_THREAD] if busy else [])], settings, busy=busy)
     extra: dict[str, Any] = {}
     if not asked.ablate:
         extra |= {"import": processes.imports(names, settings)} if "import" in processed else {}
         extra |= {"process": processes.whole(names, settings)} if "process" in processed else {}
 
     took = time.perf_counter() - began
-    text = (ablation if asked.ablate else report)(results, chosen, names, extra, settings)
-    text += f" The run took {took / 60:.0f} min {took % 60:.0f} s." if took >= 60 else f" The run took {took:.0f} s."
-    print(text)
-    if asked.markdown:
-        tables.written(asked.markdown, text)
+    parts = ablation(results, chosen, names) if asked.ablate else report(results, chosen, names, extra)
+    missing = tables.absences(results)
+    parts += [f"Without a number:\n\n{missing}"] if missing else []
+    text = "\n\n".join([*parts, footnote(names, settings, took)])
+    tables.publish(text, "ablation" if asked.ablate else "benchmarks", asked.markdown)
     if asked.json:
         with asked.json.open("a", encoding="utf-8") as file:
             file.write(json.dumps(tables.history(results, {**extra, "targets": targets.found(results, extra)}, names, settings)) + "\n")
-    own = [found[name] for found in results.values() for name in names if name.startswith("graphc") and absent(name) is None]
-    return int(any(one.reason for one in own))
+    ours = [one for found in results.values() for name, one in found.items() if own(name) and absent(name) is None]
+    return int(any(one.reason for one in ours))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -68,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     add("--ablate", action="store_true", help="graphc alone, with each optimisation left out in turn")
     add("--tiny", action="store_true", help="tiny sizes: to see that it works")
     add("--json", type=Path, metavar="FILE", help="append a line with all numbers")
-    add("--markdown", type=Path, metavar="FILE", help="put the tables between the markers of this page")
+    tables.add_markdown(parser)
     return parser
 
 
@@ -97,23 +98,14 @@ def select(only: Sequence[str] | None) -> tuple[dict[str, Workload], set[str]]:
     return {name: one for name, one in workloads().items() if any(fnmatch.fnmatch(name, pattern) for pattern in wanted)}, others
 
 
-def switches() -> tuple[str, ...]:
-    """What can be left out, one at a time, and everything at once."""
+def lacking() -> list[str]:
+    """graphc without each of its optimisations, and without everything."""
     from graphc.pipeline import OPTIMISATIONS
 
-    return *OPTIMISATIONS, EVERYTHING
+    return [f"graphc{WITHOUT}{switch}" for switch in (*OPTIMISATIONS, EVERYTHING)]
 
 
-def say(line: str) -> None:
-    """Progress, for whoever watches."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{line}", end="\r", file=sys.stderr, flush=True)
-
-
-Results = dict[str, dict[str, Measurement]]
-
-
-def report(results: Results, every: dict[str, Workload], names: Sequence[str], extra: dict[str, Any], settings: Settings) -> str:
+def report(results: Results, every: dict[str, Workload], names: Sequence[str], extra: dict[str, Any]) -> list[str]:
     """All tables, each under a line that says what its numbers are."""
     fast = {key: found for key, found in results.items() if every[key].section == "speed"}
     compiled = {key: found for key, found in results.items() if every[key].section == "compile"}
@@ -123,45 +115,41 @@ def report(results: Results, every: dict[str, Workload], names: Sequence[str], e
         parts.append(f"**{title}**\n\n{text}")
 
     if fast:
-        add("Time over that of `jax.jit` in the same run (medians; below 1 is faster)", tables.speed(fast, every, names))
+        base = "jax.jit" if tables.BASE in names else names[0]
+        add(f"Time over that of `{base}` in the same run (medians; below 1 is faster)", tables.speed(fast, every, names))
         add("graphc on NumPy beside the best peer and the physical floor", tables.standing(fast, every))
         add("Seconds from the declaration to the first result, modules imported", tables.first_results(fast, every, names))
         add("Peak memory of the process, MiB", tables.peaks(fast, every, names))
     if compiled:
         add("Seconds from the declaration to the first result, by depth", tables.medians(compiled, every, names))
     if any(one.busy for found in results.values() for one in found.values()):
-        add("W1 beside a foreign process that keeps one processor busy", tables.contention(results["W1"], names))
+        add("W1 beside a foreign process that keeps one processor busy", tables.contention(results["W1"]))
     for key, title in (("import", "Seconds to import"), ("process", "Seconds for W6 as a whole process, start to exit")):
         if key in extra:
             add(title, tables.table(["", *extra[key]], [["seconds", *map(tables.number, extra[key].values())]]))
     reached = targets.shown(results, extra)
     if reached:
         add("Targets", reached)
-    missing = tables.absences(results, names)
-    parts += [f"Without a number:\n\n{missing}"] if missing else []
-    return "\n\n".join([*parts, footnote(names, settings)])
+    return parts
 
 
-def ablation(results: Results, every: dict[str, Workload], names: Sequence[str], extra: dict[str, Any], settings: Settings) -> str:
+def ablation(results: Results, every: dict[str, Workload], names: Sequence[str]) -> list[str]:
     """What each optimisation earns, and what it costs while compiling."""
-
-    parts = [
+    return [
         "**Time of a call over that with everything on (above 1: what the optimisation earns; ~: it may be noise)**",
         tables.ablated(results, every, names, "median"),
         "**Time to first result over that with everything on (below 1: what it costs)**",
         tables.ablated(results, every, names, "first"),
     ]
-    missing = tables.absences(results, names)
-    parts += [f"Without a number:\n\n{missing}"] if missing else []
-    return "\n\n".join([*parts, footnote(names, settings)])
 
 
-def footnote(names: Sequence[str], settings: Settings) -> str:
-    about = tables.machine([name for name in names if absent(name) is None], settings)
-    packages = ", ".join(f"{name} {version}" for name, version in about["packages"].items())
+def footnote(names: Sequence[str], settings: Settings, took: float) -> str:
+    minutes, seconds = divmod(round(took), 60)
+    lasted = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
     return (
-        f"{about['processor']}, {settings.threads} threads, Python {about['python']}, {packages}. Contestants take turns in one run of "
-        f"{settings.seconds:g} s each; samples that waited for a processor are dropped; results agree with a float64 reference first."
+        f"{tables.about([name for name in names if absent(name) is None], settings.threads)} Contestants take turns in one run of "
+        f"{settings.seconds:g} s each; samples that waited for a processor are dropped; results agree with a float64 reference first. "
+        f"The run took {lasted}."
     )
 
 

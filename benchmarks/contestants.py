@@ -129,17 +129,18 @@ class Reference(Numpy):
 
 
 WITHOUT, EVERYTHING = " without ", "everything"
+SATURATED, ONE_THREAD = "graphc saturated", "graphc, GRAPHC_THREADS=1"
 
 
 class Graphc(Contestant):
-    """The plain declaration, compiled. ``without`` is an optimisation that is left out, or ``EVERYTHING``."""
+    """The plain declaration, compiled with these options."""
 
     packages: tuple[str, ...] = ("graphc",)
     module = "graphc"
     backend = "numpy"
 
-    def __init__(self, without: str | None = None) -> None:
-        self.options = {} if without is None else {"optimize": False} if without == EVERYTHING else {"without": (without,)}
+    def __init__(self, **options: Any) -> None:
+        self.options = options
 
     def compile(self, *graph):
         return self.xp.compile(*graph, backend=self.backend, **self.options)
@@ -305,6 +306,14 @@ class JaxScan(Jax):
         return Job(call, lambda: p)
 
 
+class OneThread(Graphc):
+    """On one thread, BLAS too: the setting for a machine that is shared."""
+
+    def start(self, threads):
+        os.environ["GRAPHC_THREADS"] = "1"
+        super().start(1)
+
+
 class GraphcJax(Graphc):
     """The same declaration on XLA."""
 
@@ -323,8 +332,8 @@ class GraphcJax(Graphc):
         return self.jax.block_until_ready(value)
 
 
-class Autograd(Contestant):
-    """NumPy's functions, taped."""
+class Autograd(Numpy):
+    """NumPy's functions, taped: its models return what NumPy's do once they are differentiated."""
 
     packages = ("autograd",)
     module = "autograd.numpy"
@@ -334,29 +343,10 @@ class Autograd(Contestant):
         self.autograd = importlib.import_module("autograd")
 
     def train(self, model, task):
-        p, optimizer = self.arrays(task), task.optimizer
-        v = {name: np.zeros_like(w) for name, w in p.items()}
-        derive = self.autograd.value_and_grad(model)
-
-        def step(*batch):
-            loss, gradients = derive(p, *batch)
-            for name, g in gradients.items():
-                p[name], v[name] = optimizer.move(p[name], v[name], g, np.sqrt)
-            return loss
-
-        return Job(self.looped(step, task), lambda: list(p.values()))
+        return super().train(self.autograd.value_and_grad(model), task)
 
     def gradient(self, model, task):
-        derive = self.autograd.value_and_grad(model)
-
-        def call():
-            loss, gradients = derive(dict(task.parameters))
-            return loss, *gradients.values()
-
-        return Job(call)
-
-    def predict(self, model, task):
-        return Job(self.looped(partial(model, task.parameters), task))
+        return super().gradient(self.autograd.value_and_grad(model), task)
 
     def hessian(self, model, task):
         (name, p), *_ = task.parameters.items()
@@ -608,10 +598,12 @@ class Keras(Contestant):
         return Job(self.looped(lambda x, t: network.predict_on_batch(x), task))
 
 
-KINDS: dict[str, type[Contestant]] = {
+KINDS: dict[str, Callable[[], Contestant]] = {
     "reference": Reference,
     "graphc": Graphc,
     "graphc-jax": GraphcJax,
+    SATURATED: partial(Graphc, saturate=True),
+    ONE_THREAD: OneThread,
     "jax": Jax,
     "jax-scan": JaxScan,
     "numpy": Numpy,
@@ -622,18 +614,27 @@ KINDS: dict[str, type[Contestant]] = {
     "keras": Keras,
     "autograd": Autograd,
 }
-PEERS = tuple(name for name in KINDS if name not in ("reference", "graphc", "graphc-jax"))
+
+
+def own(name: str) -> bool:
+    """Whether it is graphc, in whatever setting."""
+    return name.startswith("graphc")
+
+
+PEERS = tuple(name for name in KINDS if name != "reference" and not own(name))
 
 
 def contestant(name: str) -> Contestant:
     """The contestant of this name; ``"graphc without fuse"`` leaves out one optimisation."""
     kind, _, without = name.partition(WITHOUT)
-    return Graphc(without) if without else KINDS[kind]()
+    if not without:
+        return KINDS[kind]()
+    return Graphc(optimize=False) if without == EVERYTHING else Graphc(without=(without,))
 
 
 def words(name: str) -> str:
     """Whose version of a model it runs."""
-    return {"reference": "numpy", "graphc-jax": "graphc", "jax-scan": "jax"}.get(name, name.partition(WITHOUT)[0])
+    return "graphc" if own(name) else {"reference": "numpy", "jax-scan": "jax"}.get(name, name)
 
 
 def absent(name: str) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import graphc as gc
+from benchmarks.tables import table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for make, sizes, what in ((deep, asked.depths, "layers"), (chain, asked.ops, "ops")):
         columns = [stages(make, size) for size in sizes]
         if columns:
-            print(f"\n{table([f'{size:,} {what}' for size in sizes], columns)}")
+            print(f"\n{shown([f'{size:,} {what}' for size in sizes], columns)}")
     return 0
 
 
@@ -88,15 +89,13 @@ def stages(make: Callable[[int], Graph], size: int) -> tuple[dict[str, float], i
     return found, step.report.passes[0].nodes
 
 
-def table(heads: Iterable[str], columns: Sequence[tuple[dict[str, float], int]]) -> str:
+def shown(heads: Iterable[str], columns: Sequence[tuple[dict[str, float], int]]) -> str:
     """Seconds, and microseconds for each of the nodes that were declared."""
-    names = list(dict.fromkeys(name for found, _ in columns for name in found))
-    rows = [f"{'':12}" + "".join(f"{head:>24}" for head in heads)]
-    rows.append(f"{'nodes':12}" + "".join(f"{nodes:>24,}" for _, nodes in columns))
-    for name in names:
-        cells = [f"{found.get(name, 0):9.3f} s {1e6 * found.get(name, 0) / nodes:7.1f} us" for found, nodes in columns]
-        rows.append(f"{name:12}" + "".join(f"{cell:>24}" for cell in cells))
-    return "\n".join(rows)
+    names = dict.fromkeys(name for found, _ in columns for name in found)
+    rows = [
+        [name, *[f"{found.get(name, 0):.3f} s {1e6 * found.get(name, 0) / nodes:7.1f} us" for found, nodes in columns]] for name in names
+    ]
+    return table(["", *heads], [["nodes", *[f"{nodes:,}" for _, nodes in columns]], *rows])
 
 
 if __name__ == "__main__":

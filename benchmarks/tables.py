@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
 import math
 import os
@@ -9,16 +10,15 @@ import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from benchmarks.contestants import versions
+from benchmarks.contestants import own, versions
 from benchmarks.floor import FLOORS
 from benchmarks.timing import Measurement
 from benchmarks.worker import Settings
 from benchmarks.workload import Workload
 
-BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
-OWN = ("graphc", "graphc-jax")
+BEGIN, END = "<!-- {}: begin -->", "<!-- {}: end -->"
 BASE, TUNED = "jax", "tuned"
 
 Results = Mapping[str, Mapping[str, Measurement]]
@@ -58,7 +58,7 @@ def by_contestant(results: Results, workloads: Mapping[str, Workload], names: Se
     return table(["", *shown], rows)
 
 
-def ablated(results: Results, workloads: Mapping[str, Workload], names: Sequence[str], field: str) -> str:
+def ablated(results: Results, workloads: Mapping[str, Workload], names: Sequence[str], field: Literal["median", "first"]) -> str:
     """Ratios to the first of ``names``, with the geometric mean; ``~`` marks those that noise may have made."""
     first, *others = names
     others = [name for name in others if any(getattr(found.get(name), field, None) for found in results.values())]
@@ -68,12 +68,20 @@ def ablated(results: Results, workloads: Mapping[str, Workload], names: Sequence
         for name in others:
             one = found.get(name, Measurement())
             a, b = getattr(one, field), getattr(base, field)
-            noisy = field == "median" and a and b and abs(a - b) < one.notch + base.notch
-            cells.append(ratio(a, b) + ("~" if noisy else " ") if a and b else "")
+            cells.append(relative(one, base, field))
             logs[name] += [math.log(a / b)] if a and b else []
         rows.append([f"{key}: {workloads[key].title}", *cells])
     means = [number(math.exp(sum(values) / len(values))) + " " for values in logs.values()]
     return table(["", *others], [*rows, ["geometric mean", *means]])
+
+
+def relative(one: Measurement, base: Measurement, field: Literal["median", "first"]) -> str:
+    """The ratio of two measurements, with ``~`` where noise may have made the difference; nothing where one has no number."""
+    a, b = getattr(one, field), getattr(base, field)
+    if not a or not b:
+        return ""
+    noisy = field == "median" and abs(a - b) < one.notch + base.notch
+    return ratio(a, b) + ("~" if noisy else " ")
 
 
 def base_of(found: Mapping[str, Measurement]) -> str:
@@ -94,14 +102,15 @@ def standing(results: Results, workloads: Mapping[str, Workload]) -> str:
     """graphc on NumPy beside the best peer, tuned NumPy, and the floor, in milliseconds and as ratios."""
     rows = []
     for key, found in results.items():
-        own = found.get("graphc", Measurement()).median
-        peers = {name: one.median for name, one in found.items() if name not in (*OWN, *FLOORS, TUNED) and one.median is not None}
+        ours = found.get("graphc", Measurement()).median
+        others = {name: one.median for name, one in found.items() if name not in (*FLOORS, TUNED) and not own(name)}
+        peers = {name: median for name, median in others.items() if median is not None}
         best = min(peers, key=peers.__getitem__) if peers else ""
         gemms, copies = found["gemms"].median, found["copies"].median
         tuned = found.get(TUNED, Measurement()).median
         floor = (gemms or 0) + (copies or 0)
-        milliseconds = [number(None if x is None else 1e3 * x) for x in (own, peers.get(best), tuned, gemms, copies)]
-        ratios = [ratio(own, peers.get(best)), ratio(own, tuned), ratio(own, gemms), ratio(own, floor)]
+        milliseconds = [number(None if x is None else 1e3 * x) for x in (ours, peers.get(best), tuned, gemms, copies)]
+        ratios = [ratio(ours, x) for x in (peers.get(best), tuned, gemms, floor)]
         rows.append([f"{key}: {workloads[key].title}", *milliseconds, best, *ratios])
     head = [
         "",
@@ -131,26 +140,26 @@ def peaks(results: Results, workloads: Mapping[str, Workload], names: Sequence[s
     return by_contestant(results, workloads, names, lambda one, _: number(one.peak and one.peak / 2**20))
 
 
-def contention(found: Mapping[str, Measurement], names: Sequence[str]) -> str:
+def contention(found: Mapping[str, Measurement]) -> str:
     rows = [
         [name, number(1e3 * one.median), number(1e3 * one.busy), ratio(one.busy, one.median)]
         for name, one in found.items()
-        if name in names and one.median is not None and one.busy is not None
+        if name not in FLOORS and one.median is not None and one.busy is not None
     ]
     return table(["", "alone, ms", "beside, ms", "ratio"], rows)
 
 
-def absences(results: Results, names: Sequence[str]) -> str:
+def absences(results: Results) -> str:
     """Who has no number, where, and why."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for key, found in results.items():
         for name, one in found.items():
-            if one.reason and name in names:
+            if one.reason and name not in FLOORS:
                 reasons.setdefault((name, one.reason), []).append(key)
     return "\n".join(f"- {name}: {reason} ({', '.join(keys)})" for (name, reason), keys in reasons.items())
 
 
-def machine(names: Sequence[str], settings: Settings) -> dict[str, Any]:
+def machine(names: Sequence[str], threads: int) -> dict[str, Any]:
     """What the numbers depend on; nothing that tells whose machine it is."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
@@ -158,11 +167,18 @@ def machine(names: Sequence[str], settings: Settings) -> dict[str, Any]:
     return {
         "processor": models[0] if models else platform.machine(),
         "processors": os.cpu_count(),
-        "threads": settings.threads,
+        "threads": threads,
         "system": platform.system(),
         "python": platform.python_version(),
         "packages": versions(names),
     }
+
+
+def about(names: Sequence[str], threads: int) -> str:
+    """The same as a line under tables."""
+    found = machine(names, threads)
+    packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
+    return f"{found['processor']}, {threads} threads, Python {found['python']}, {packages}."
 
 
 def history(results: Results, extra: Mapping[str, Any], names: Sequence[str], settings: Settings) -> dict[str, Any]:
@@ -172,13 +188,22 @@ def history(results: Results, extra: Mapping[str, Any], names: Sequence[str], se
         for key, found in results.items()
     }
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    return {"when": now, "machine": machine(names, settings), "workloads": measured, **extra}
+    return {"when": now, "machine": machine(names, settings.threads), "workloads": measured, **extra}
 
 
-def written(path: Path, text: str) -> None:
-    """Put the tables between the markers of a page; at its end where it has none."""
-    page = path.read_text(encoding="utf-8") if path.exists() else ""
-    if BEGIN not in page:
-        page += f"{BEGIN}\n{END}\n"
-    before, rest = page.split(BEGIN, 1)
-    path.write_text(f"{before}{BEGIN}\n{text}\n{rest[rest.index(END) :]}", encoding="utf-8")
+def add_markdown(parser: argparse.ArgumentParser) -> None:
+    """The option of every command whose tables stand in a page."""
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the tables between their markers in this page")
+
+
+def publish(text: str, section: str, page: Path | None) -> None:
+    """Print the tables, and put them between the markers of their section of a page; at its end where it has none."""
+    print(text)
+    if page is None:
+        return
+    begin, end = BEGIN.format(section), END.format(section)
+    old = page.read_text(encoding="utf-8") if page.exists() else ""
+    if begin not in old:
+        old += f"{begin}\n{end}\n"
+    before, rest = old.split(begin, 1)
+    page.write_text(f"{before}{begin}\n{text}\n{rest[rest.index(end) :]}", encoding="utf-8")

@@ -8,11 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from benchmarks.agreement import Evidence, disagreement
 from benchmarks.contestants import absent
 from benchmarks.floor import FLOORS
-from benchmarks.worker import NoResultError, Settings, Worker
+from benchmarks.worker import NoResultError, Sample, Settings, Worker
 from benchmarks.workload import Workload
 
 ROUNDS = 20
@@ -37,9 +38,7 @@ class Measurement:
     reason: str | None = None
 
 
-def measure(
-    workload: Workload, names: Sequence[str], settings: Settings, *, busy: bool = False, say: Callable[[str], None] = print
-) -> dict[str, Measurement]:
+def measure(workload: Workload, names: Sequence[str], settings: Settings, *, busy: bool = False) -> dict[str, Measurement]:
     """Every contestant on one workload: started, compared with the reference, then timed in turns; if ``busy``, once more beside a
     foreign process.
     """
@@ -60,17 +59,24 @@ def measure(
                 found[name].reason = str(error)
                 workers.pop(name, None)
         say(f"{workload.name}: {len(workers)} take turns")
-        for name, samples in interleaved(workers, settings.seconds).items():
+        samplers = {name: partial(worker.ask, "sample") for name, worker in workers.items()}
+        for name, samples in interleaved(samplers, settings.seconds).items():
             kept = undisturbed(samples)
             found[name].median, found[name].notch = statistics.median(kept), notch(kept)
             found[name].samples, found[name].kept = len(samples), len(kept)
         if busy:
             with foreign_process():
-                for name, samples in interleaved(workers, settings.seconds).items():
+                for name, samples in interleaved(samplers, settings.seconds).items():
                     found[name].busy = statistics.median([seconds for seconds, _ in samples])
         for name, worker in workers.items():
             found[name].peak = worker.ask("peak")
     return found
+
+
+def say(line: str) -> None:
+    """Progress, for whoever watches."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{line}", end="\r", file=sys.stderr, flush=True)
 
 
 def _started(workload: Workload, name: str, settings: Settings) -> Worker:
@@ -96,22 +102,22 @@ def _expected(workload: Workload, settings: Settings) -> Evidence:
         worker.close()
 
 
-def interleaved(workers: Mapping[str, Worker], seconds: float) -> dict[str, list[tuple[float, float]]]:
+def interleaved(samplers: Mapping[str, Callable[[float], list[Sample]]], seconds: float) -> dict[str, list[Sample]]:
     """Samples of each, about ``seconds`` of them, in turns whose order rotates; slow ones have fewer turns, at least one."""
-    samples: dict[str, list[tuple[float, float]]] = {name: [] for name in workers}
-    spent = dict.fromkeys(workers, 0.0)
-    names = list(workers)
+    samples: dict[str, list[Sample]] = {name: [] for name in samplers}
+    spent = dict.fromkeys(samplers, 0.0)
+    names = list(samplers)
     for turn in range(ROUNDS):
         start = turn % max(1, len(names))
         for name in names[start:] + names[:start]:
             if spent[name] < seconds * (turn + 1) / ROUNDS:
-                fresh = workers[name].ask("sample", seconds / ROUNDS)
+                fresh = samplers[name](seconds / ROUNDS)
                 samples[name] += fresh
                 spent[name] += max(seconds / ROUNDS, sum(seconds for seconds, _ in fresh))
     return samples
 
 
-def undisturbed(samples: Sequence[tuple[float, float]]) -> list[float]:
+def undisturbed(samples: Sequence[Sample]) -> list[float]:
     """Those that hardly waited for a processor; of a contestant whose own threads queue for one another, the better half."""
     limit = max(QUEUED, statistics.median([queued for _, queued in samples]))
     return [seconds for seconds, queued in samples if queued <= limit]

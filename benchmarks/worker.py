@@ -25,6 +25,10 @@ SHORTEST = 1e-3  # seconds: shorter calls are timed several at a time
 LONGEST_WARM_UP = 5.0  # seconds: who takes longer for the first call is sampled without more of them
 
 
+Sample = tuple[float, float]
+"""Seconds a call, and the share of them for which threads were ready to run and did not."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Of a whole run. ``patience`` is for how many seconds a contestant may compile, ``rounds`` how often processes are started."""
@@ -121,20 +125,20 @@ def _answer(connection: Connection, name: str, who: str, settings: Settings) -> 
         # What has no state is compared by the result at hand; else by a job of its own, from its first step on.
         replay = (lambda: Job(lambda: result)) if task.fresh else lambda: one.build(workload.model[words(who)], task)
         commands = {"evidence": lambda: evidence(one, replay(), task)}
-    commands |= {"sample": _Sampler(call, first), "peak": peak}
+    commands |= {"sample": Sampler(call, first), "peak": peak}
     while True:
         what, arguments = connection.recv()
         connection.send(commands[what](*arguments))
 
 
-class _Sampler:
-    """Times calls. A sample is seconds a call, and the share of them for which threads were ready to run and did not."""
+class Sampler:
+    """Times calls, for about so many seconds. ``first`` is what the first call took."""
 
     def __init__(self, call: Callable[[], Any], first: float) -> None:
         self._call = call
         self._calls = 1 if first > LONGEST_WARM_UP else 0
 
-    def __call__(self, seconds: float) -> list[tuple[float, float]]:
+    def __call__(self, seconds: float) -> list[Sample]:
         self._calls = self._calls or self._calibrated()
         end = time.perf_counter() + seconds
         samples = [self._sample()]
@@ -153,7 +157,7 @@ class _Sampler:
                 break
         return max(1, round(SHORTEST / statistics.median(times)))
 
-    def _sample(self) -> tuple[float, float]:
+    def _sample(self) -> Sample:
         queued, began = waited(), time.perf_counter()
         for _ in range(self._calls):
             self._call()

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from graphc.nn import dense_classifier, optimizers
 from graphc.pipeline import Backend, Function
 
 BATCHES: Final = (1, 32, 128, 1024)
-BACKENDS: Final[tuple[Backend, ...]] = ("numpy", "jax")
+BACKENDS: Final[tuple[Backend, ...]] = get_args(Backend)
 SHORTEST: Final = 1e-3
 """Seconds: shorter calls are timed several at a time."""
 
@@ -59,8 +59,9 @@ class Peaks:
 class Timing:
     """One function on values of one size. Times are seconds, ``median`` and ``fastest`` of a call; memory is in bytes.
 
-    ``flops`` and ``nbytes`` are what the compiler says that a call computes and moves, ``buffers`` what it keeps memory for;
-    ``peak`` is the most memory that the process has had meanwhile.
+    ``declared`` is what it took to build the graph, if that was measured, ``passes`` what the passes of the compiler took, ``first`` the
+    first call. ``flops`` and ``nbytes`` are what the compiler says that a call computes and moves, ``buffers`` what it keeps memory for,
+    if it plans that; ``peak`` is the most memory that the process has had meanwhile, where the system tells.
     """
 
     name: str
@@ -72,8 +73,8 @@ class Timing:
     declared: float | None
     passes: Mapping[str, float]
     first: float
-    flops: int | None
-    nbytes: int | None
+    flops: int
+    nbytes: int
     buffers: int | None
     peak: int | None
 
@@ -157,9 +158,8 @@ def _functions(script: str) -> dict[str, Function]:
 
 
 def timed(function: Function, name: str, known: Mapping[str, int], seconds: float, declared: float | None = None) -> Timing:
-    """Call the function on made-up values for about so many seconds."""
+    """Call the function for about so many seconds on values that are made up, of the sizes that ``known`` names."""
     values = made_up(function, known)
-    used = _sizes_of(function, values)
     _forget_peak()
     began = perf_counter()
     _finished(function(*values))
@@ -169,16 +169,16 @@ def timed(function: Function, name: str, known: Mapping[str, int], seconds: floa
     return Timing(
         name=name,
         backend=report.backend,
-        sizes=used,
+        sizes=dict(known),
         median=statistics.median(samples),
         fastest=min(samples),
         calls=len(samples),
         declared=declared,
         passes=report.seconds,
         first=first,
-        flops=_bound(report.flops, used),
-        nbytes=_bound(getattr(report, "nbytes", None), used),
-        buffers=_bound(report.buffer_bytes, used),
+        flops=sizes.bind(report.flops, known),
+        nbytes=sizes.bind(report.nbytes, known),
+        buffers=None if report.buffer_bytes is None else sizes.bind(report.buffer_bytes, known),
         peak=peak_memory(),
     )
 
@@ -203,15 +203,6 @@ def made_up(function: Function, known: Mapping[str, int]) -> list[Any]:
 def _value(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any:
     kind = dtypes.numpy_dtype(dtype)
     return rng.standard_normal(shape).astype(kind) if dtypes.is_inexact(dtype) else np.zeros(shape, kind)
-
-
-def _sizes_of(function: Function, values: Sequence[Any]) -> dict[str, int]:
-    pairs = [pair for x, value in zip(function.inputs, values, strict=True) for pair in zip(x.shape, value.shape, strict=True)]
-    return {name: given for declared, given in pairs if (name := sizes.name_of(declared)) is not None}
-
-
-def _bound(formula: Any, known: Mapping[str, int]) -> int | None:
-    return None if formula is None else int(sizes.bind(formula, known))
 
 
 # ---------------------------------------------------------------- clocks and memory
@@ -242,7 +233,7 @@ def _finished(results: Any) -> None:
 
 
 def measured_peaks() -> Peaks:
-    """In about half a second."""
+    """The peaks of this machine, measured in about half a second."""
     count, size = 1 << 24, 1024
     a, out = np.full((size, size), 0.5, "float32"), np.empty((size, size), "float32")
     x, y = np.full(count, 0.5, "float32"), np.zeros(count, "float32")
@@ -283,9 +274,10 @@ def _machine() -> dict[str, Any]:
 
 
 def _text(found: Sequence[Timing], peaks: Peaks, skipped: Sequence[str], passes: bool) -> str:
-    about = ", ".join(f"{name} {value}" for name, value in _machine().items() if name != "processors")
+    machine = _machine()
+    processors = machine.pop("processors")
     lines = [
-        f"{about}; {_machine()['processors']} processors",
+        f"{', '.join(f'{name} {value}' for name, value in machine.items())}; {processors} processors",
         f"peaks: {peaks.flops / 1e9:.0f} GFLOP/s in products of float32 matrices, {peaks.bandwidth / 1e9:.1f} GB/s in copies",
         "",
         *([] if passes else ["the book's network, 784-512 relu-10 softmax: training steps with RMSprop", ""]),

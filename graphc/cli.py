@@ -12,13 +12,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from graphc import __version__
 from graphc.core.errors import GraphcError
+from graphc.pipeline import Backend
 
 DATASETS = ("mnist", "digits")
-BACKENDS = ("numpy", "jax")
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 INTERRUPTED = 130
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 """Feeding: a data set batch by batch, and an epoch, which runs a function over all of it.
 
 :class:`Batches` are rows of arrays in order or shuffled. :func:`epoch` takes them, or any other iterable of batches, through a
-compiled function, looks at shapes and dtypes once and not at each step, and adds up what the steps return.
+compiled function, has values checked only where their shapes or dtypes change, and adds up what the steps return.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +117,12 @@ def test_a_call_that_makes_no_sense_is_2(arguments: list[str]) -> None:
     assert stop.value.code == 2
 
 
+def test_help_tells_the_batches_that_are_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["bench", "--help"])
+    assert f"({','.join(map(str, bench.BATCHES))})" in capsys.readouterr().out
+
+
 def test_a_backend_that_is_absent_is_skipped_with_its_reason(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "jax", None)
     assert cli.main(["bench", "--seconds", "0.01", "--batch-size", "1"]) == 0
@@ -150,12 +155,15 @@ def test_ctrl_c_says_what_there_is(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_ctrl_c_in_a_process_is_no_traceback() -> None:
+def test_ctrl_c_in_a_process_is_no_traceback(script: Path) -> None:
     hear = "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
     program = hear + "sys.argv[0] = 'graphc'; runpy.run_module('graphc', run_name='__main__')"
-    command = [sys.executable, "-c", program, "bench", "--backend", "numpy", "--seconds", "60"]
+    # numpy.random is there before, since its import forgets a KeyboardInterrupt that comes in the middle.
+    script.write_text(SCRIPT + 'import numpy.random; print("ready", flush=True)')
+    command = [sys.executable, "-c", program, "bench", str(script), "--size", "batch=7", "--seconds", "60"]
     with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        time.sleep(4)
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import targets
-from benchmarks.__main__ import switches
+from benchmarks.__main__ import lacking
 from benchmarks.agreement import disagreement, evidence
-from benchmarks.contestants import WITHOUT, contestant, words
-from benchmarks.tables import ablated
+from benchmarks.contestants import ONE_THREAD, SATURATED, contestant, words
+from benchmarks.tables import ablated, contention, publish, standing
 from benchmarks.timing import Measurement
 from benchmarks.workload import workloads
 
@@ -81,23 +81,75 @@ def test_ablation_marks_noise() -> None:
     assert [cell.strip() for cell in text.splitlines()[3].split("|")[2:-1]] == ["1.05", "4.00"]
 
 
-def test_every_optimisation_can_be_left_out() -> None:
+def test_every_setting_of_graphc_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAPHC_THREADS", "1")  # what ONE_THREAD sets, so that it is taken back
     workload = WORKLOADS["W1"]
     expected = result("reference", workload)
-    for switch in switches():
-        assert max(map(disagreement, result(f"graphc{WITHOUT}{switch}", workload), expected)) < 1e-3
+    for name in (SATURATED, ONE_THREAD, *lacking()):
+        assert max(map(disagreement, result(name, workload), expected)) < 1e-3
+
+
+def test_settings_of_graphc_are_no_peers() -> None:
+    one = {name: Measurement(median, busy=2.0) for name, median in (("graphc", 1.0), (ONE_THREAD, 0.5), ("numpy", 2.0), ("gemms", 0.1))}
+    assert [row.split("|")[1].strip() for row in contention(one).splitlines()[2:]] == ["graphc", ONE_THREAD, "numpy"]
+    assert [cell.strip() for cell in standing({"W1": {**one, "copies": Measurement()}}, WORKLOADS).splitlines()[2].split("|")][7:9] == [
+        "numpy",
+        "0.50",
+    ]
+
+
+def test_each_section_of_a_page_is_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- memory: begin -->\nold\n<!-- memory: end -->\nb\n")
+    publish("new", "memory", page)
+    publish("more", "budget", page)
+    publish("newest", "memory", page)
+    publish("nowhere", "memory", None)
+    written = "a\n<!-- memory: begin -->\nnewest\n<!-- memory: end -->\nb\n<!-- budget: begin -->\nmore\n<!-- budget: end -->\n"
+    assert page.read_text() == written
+    assert capsys.readouterr().out == "new\nmore\nnewest\nnowhere\n"
+
+
+def test_the_page_has_a_section_for_each_command() -> None:
+    text = (ROOT / "docs" / "performance.md").read_text()
+    for section in ("memory", "budget", "ablation", "saturation", "benchmarks"):
+        assert text.index(f"<!-- {section}: begin -->") < text.index(f"<!-- {section}: end -->")
+
+
+def command(module: str, *arguments: object) -> str:
+    line = [sys.executable, "-m", module, *map(str, arguments)]
+    return subprocess.run(line, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True).stdout
 
 
 def test_command_line(tmp_path: Path) -> None:
     page, line = tmp_path / "performance.md", tmp_path / "history.json"
     page.write_text("before\n<!-- benchmarks: begin -->\nold\n<!-- benchmarks: end -->\nafter\n")
     asked = ["--only", "W2-predict", "--peers", "numpy", "--tiny", "--seconds", "0.02", "--threads", "1"]
-    command = [sys.executable, "-m", "benchmarks", *asked, "--markdown", page, "--json", line]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
-    assert "W2-predict" in done.stdout
-    assert page.read_text() == f"before\n<!-- benchmarks: begin -->\n{done.stdout}<!-- benchmarks: end -->\nafter\n"
+    printed = command("benchmarks", *asked, "--markdown", page, "--json", line)
+    assert "W2-predict" in printed
+    assert page.read_text() == f"before\n<!-- benchmarks: begin -->\n{printed}<!-- benchmarks: end -->\nafter\n"
     found = json.loads(line.read_text())["workloads"]["W2-predict"]
     assert {"graphc", "graphc-jax", "numpy", "gemms"} <= {name for name, one in found.items() if one.get("median")}
+
+
+def test_memory_is_measured(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    printed = command("benchmarks.memory", "W1", "--tiny", "--markdown", page)
+    _, predicted, allocated, _, ratio = (cell.strip() for cell in printed.splitlines()[2].strip("|").split("|"))
+    assert 0 < float(ratio) <= 1
+    assert float(predicted) <= float(allocated)
+    assert page.read_text() == f"<!-- memory: begin -->\n{printed}<!-- memory: end -->\n"
+
+
+def test_a_memory_budget_is_measured(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    printed = command("benchmarks.memory", "compile-10", "--budget", "--seconds", 0.02, "--markdown", page)
+    title, plain, halved, _, _, reached, *_, same = (cell.strip() for cell in printed.splitlines()[2].strip("|").split("|"))
+    assert title == "compile-10: 10 layers of 64"
+    assert float(halved) < float(plain)
+    assert 0.3 < float(reached) <= 0.5
+    assert same == "yes"
+    assert page.read_text() == f"<!-- budget: begin -->\n{printed}<!-- budget: end -->\n"
 
 
 def test_the_stages_are_timed(capsys):
@@ -107,4 +159,6 @@ def test_the_stages_are_timed(capsys):
     printed = capsys.readouterr().out
     assert "3 layers" in printed
     assert "4 ops" in printed
-    assert {"declare", "grad", "simplify", "emit", "first call", "all"} <= {line.split("  ")[0] for line in printed.splitlines()}
+    assert {"declare", "grad", "simplify", "emit", "first call", "all"} <= {
+        line.split("|")[1].strip() for line in printed.splitlines() if line
+    }

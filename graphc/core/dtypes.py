@@ -138,6 +138,11 @@ def accumulator(dtype: DType) -> DType:
     return "uint64" if dtype in UNSIGNED else "int64"
 
 
+def wide(dtype: DType) -> DType:
+    """The dtype in which sums and counts of these numbers are held: float32 at least, since float16 holds no count above 65,504."""
+    return "float32" if itemsize(dtype) < 4 else dtype
+
+
 def averaging(dtype: DType) -> DType:
     """The dtype of a mean and of a quotient: a float itself, float64 for the others."""
     return dtype if is_inexact(dtype) else "float64"

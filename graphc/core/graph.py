@@ -72,9 +72,14 @@ def ancestors_through(nodes: Iterable[Tensor], sources: Iterable[Tensor], carrie
     return reached
 
 
-def rebuild(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
-    """The same operation on other inputs."""
-    return node if node.op is None or inputs == node.inputs else node.op.apply(inputs, node.attrs)
+def rebuild(node: Tensor, inputs: tuple[Tensor, ...], attrs: tuple[Any, ...] | None = None) -> Tensor:
+    """The same operation on other inputs, or with other attributes too; it keeps the line and the name of ``node``."""
+    attrs = node.attrs if attrs is None else attrs
+    if node.op is None or (inputs == node.inputs and attrs == node.attrs):
+        return node
+    found = node.op.apply(inputs, attrs, node)
+    found.label = found.label or node.label
+    return found
 
 
 def substitute(roots: Iterable[Tensor], replacements: Mapping[Tensor, Any]) -> list[Tensor]:
@@ -82,9 +87,6 @@ def substitute(roots: Iterable[Tensor], replacements: Mapping[Tensor, Any]) -> l
     roots = list(roots)
     new: dict[Tensor, Tensor] = dict(replacements)
     for node in toposort(roots):
-        if node in new:
-            continue
-        inputs = tuple([new[x] for x in node.inputs])
-        new[node] = found = node if node.op is None or inputs == node.inputs else node.op.apply(inputs, node.attrs, node)
-        found.label = found.label or node.label
+        if node not in new:
+            new[node] = rebuild(node, tuple([new[x] for x in node.inputs]))
     return [new[root] for root in roots]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphc.core.expr import Input, Tensor, intern_leaf
-from graphc.core.graph import substitute, toposort
+from graphc.core.graph import rebuild, substitute, toposort
 from graphc.core.leaf import Variable
 from graphc.core.types import TensorType
 
@@ -129,5 +129,5 @@ def map_bodies(roots: Sequence[Tensor], change: Callable[[list[Tensor]], Sequenc
     for node in order:
         inputs = tuple([new[x] for x in node.inputs])
         attrs = tuple([changed(value) for value in node.attrs])
-        new[node] = node if node.op is None or (inputs == node.inputs and attrs == node.attrs) else node.op.apply(inputs, attrs)
+        new[node] = rebuild(node, inputs, attrs)
     return [new[root] for root in roots]

@@ -1,5 +1,6 @@
 """Symbolic differentiation: gradients are graphs, of any order."""
 
+from graphc.grad import control_rules as control_rules
 from graphc.grad.batch import vmap
 from graphc.grad.control import checkpoint, cond, custom_gradient, map, scan, while_loop
 from graphc.grad.forward import pushforward

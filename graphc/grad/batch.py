@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from graphc import ops
-from graphc.core import OPS, Bundle, Op, Tensor, TensorType, as_tensor, close, derived_from, describe, input, parts, sizes, toposort, tree
+from graphc.core import Bundle, Op, Tensor, TensorType, as_tensor, close, derived_from, describe, input, parts, sizes, toposort, tree
 from graphc.core.attributes import axis_of
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.sizes import Dim
+from graphc.grad.control import loop_with_history
 from graphc.ops.shape import aligned
 
 Mapped = tuple[Any, bool]
@@ -71,17 +72,8 @@ def _looped(node: Tensor, op: Op, inputs: list[Mapped], size: Dim) -> Any:
     step = op.apply(tuple([stand_ins[order.index(i)] for i in range(len(order))]), node.attrs)
     results = parts(step) if isinstance(node.type, Bundle) else (step,)
     body, _ = close(stand_ins, results)
-    found = OPS["scan"](
-        [inputs[i][0] for i in order],
-        body=body,
-        carries=0,
-        sequences=sum(mapped for _, mapped in inputs),
-        length=size,
-        reverse=False,
-        truncate=None,
-        history=(),
-        results=body.types,
-    )
+    stacks, shared = ([x for x, mapped in inputs if mapped == own] for own in (True, False))
+    found = loop_with_history(body, (), stacks, shared, size)
     return found if isinstance(node.type, Bundle) else found[0]
 
 

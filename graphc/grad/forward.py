@@ -15,13 +15,19 @@ from graphc import ops
 from graphc.core import Bundle, Op, Tensor, derived_from, dtypes, input, parts, toposort
 from graphc.core.graph import ancestors_through
 from graphc.grad.kinks import asked, asking, choices, guarded
-from graphc.grad.reverse import Kinks, carries, local_derivative, pullback
+from graphc.grad.reverse import Kinks, carries, local_derivative, or_zeros, pullback, scaled
+from graphc.ops.shape import spread_to
 
 
 def pushforward(ys: Sequence[Tensor], tangents: Mapping[Tensor, Tensor], kinks: Kinks | None = None) -> list[Tensor | None]:
     """The tangent of each y, given those of nodes below; None for a y that does not depend on them."""
     with asking(kinks or asked()):
         return _swept(ys, tangents, asked())
+
+
+def tangents_of(ys: Sequence[Tensor], tangents: Mapping[Tensor, Tensor], kinks: Kinks | None = None) -> list[Tensor]:
+    """As :func:`pushforward`, with zeros for a y that does not depend on the nodes."""
+    return [or_zeros(t, y) for y, t in zip(ys, pushforward(ys, tangents, kinks), strict=True)]
 
 
 def _swept(ys: Sequence[Tensor], tangents: Mapping[Tensor, Tensor], kinks: Kinks) -> list[Tensor | None]:
@@ -44,19 +50,19 @@ def _tangent(node: Tensor, op: Op, t: list[Any], kinks: Kinks) -> Any:
     if op.forward is not None:
         return op.forward(tuple(t), y, *node.inputs, **op.keywords(node))
     reached = [i for i, x in enumerate(t) if x is not None and carries(node, i)]
-    if op.reverse is None or (op.pointwise and op.partials[0] is not None and len(node.inputs) == len(op.partials)):
+    if op.pointwise or op.reverse is None:
         return _sum([_pointwise(node, op, i, t[i], kinks) for i in reached], node)
     return _transposed(node, op, y, {i: t[i] for i in reached})
 
 
 def _pointwise(node: Tensor, op: Op, index: int, t: Tensor, kinks: Kinks) -> Tensor:
     local = local_derivative(node, op, index, kinks)
-    share = {1: t, -1: -t}[local] if isinstance(local, int) and local in (1, -1) else t * local
+    share = scaled(t, local)
     if dtypes.is_complex(share.dtype) and not dtypes.is_complex(node.dtype):
         share = ops.real(share)
     if share.dtype != node.dtype:
         share = ops.cast(share, dtype=node.dtype)
-    return share if share.shape == node.shape else ops.broadcast_to(share, shape=node.shape)
+    return spread_to(share, node.shape)
 
 
 def _sum(shares: list[Tensor], node: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from graphc.core import Tensor, as_tensor, constant, describe, input, toposort
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.sizes import Dim
 from graphc.grad.batch import batched
-from graphc.grad.forward import pushforward
+from graphc.grad.forward import pushforward, tangents_of
 from graphc.grad.reverse import Kinks, pullback
 from graphc.grad.transforms import check_tensors, grad, missing
 from graphc.ops.index import getitem
@@ -50,7 +50,7 @@ def jvp(y: Any, xs: Any, tangents: Any, *, kinks: Kinks = "zero") -> Any:
     for one in ys:
         check_tensors("jvp", one, targets, "raise", kinks)
     moved = {x: _like("jvp", "tangent", t, x) for x, t in zip(targets, given, strict=True)}
-    found = [ops.zeros_like(one) if t is None else t for one, t in zip(ys, pushforward(ys, moved, kinks), strict=True)]
+    found = tangents_of(ys, moved, kinks)
     return found if many else found[0]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from graphc import ops
 from graphc.core import OPS, Op, Tensor, TensorType, op
 from graphc.core.errors import GradientError
+from graphc.ops.shape import spread_to
 
 
 def choices(node: Tensor, op: Op, y: Any, operands: Sequence[Tensor], kinks: str) -> Sequence[Tensor | None]:
@@ -18,7 +19,7 @@ def choices(node: Tensor, op: Op, y: Any, operands: Sequence[Tensor], kinks: str
     if op.choice is None or kinks == "zero":
         return [None] * len(operands)
     found = op.choice(y, *operands, **op.keywords(node))
-    return [at if at is None or at.shape == x.shape else ops.broadcast_to(at, shape=x.shape) for at, x in zip(found, operands, strict=True)]
+    return [at if at is None else spread_to(at, x.shape) for at, x in zip(found, operands, strict=True)]
 
 
 _asked: ContextVar[Any] = ContextVar("kinks", default="zero")

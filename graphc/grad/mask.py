@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from graphc import ops
 from graphc.core import Bundle, Subgraph, Tensor, TensorType, close, dtypes, input, parts, substitute, toposort
 from graphc.core.attributes import several
+from graphc.ops.shape import spread_to
 
 Mask: TypeAlias = Tensor | None
 """Where a cotangent may differ from 0; None: anywhere, and any element may be met by a reader that masks nothing."""
@@ -123,10 +124,6 @@ def _anywhere(mask: Tensor) -> Tensor:
     return ops.any(mask) if mask.ndim else mask
 
 
-def _spread(met: Tensor, x: Tensor) -> Tensor:
-    return met if met.shape == x.shape else ops.broadcast_to(met, shape=x.shape)
-
-
 def _by_vjp(masks: Sequence[Mask], results: Sequence[TensorType], node: Tensor, index: int, at: Sequence[Tensor]) -> Tensor:
     """Where the VJP of the masks as zeros and ones is not 0; its coefficients at these operands are not negative."""
     op = node.op
@@ -153,18 +150,20 @@ def _met(mask: Tensor, result: TensorType, node: Tensor, x: Tensor) -> Tensor:
     if node.op.name == "sparse_softmax_crossentropy":
         axis = x.ndim - 1
     if axis is None:
-        return _spread(_anywhere(mask), x)
+        return spread_to(_anywhere(mask), x.shape)
     axes = several(axis)
     if result.ndim == x.ndim:
-        return _spread(ops.any(mask, axis=axes, keepdims=True), x)
-    return _spread(ops.expand_dims(mask, axis=axes), x) if result.ndim == x.ndim - len(axes) else _spread(_anywhere(mask), x)
+        return spread_to(ops.any(mask, axis=axes, keepdims=True), x.shape)
+    return (
+        spread_to(ops.expand_dims(mask, axis=axes), x.shape) if result.ndim == x.ndim - len(axes) else spread_to(_anywhere(mask), x.shape)
+    )
 
 
 def _by_matrix(mask: Tensor, node: Tensor, x: Tensor) -> Tensor:
     """The leading axes are a stack, and broadcast."""
     stack = max(max(v.ndim - 2, 0) for v in node.inputs)
     if x.ndim < 2 or mask.ndim < stack:
-        return _spread(_anywhere(mask), x)
+        return spread_to(_anywhere(mask), x.shape)
     met = ops.any(mask, axis=tuple(range(stack, mask.ndim))) if mask.ndim > stack else mask
     wide = ops.expand_dims(met, axis=(-2, -1))
     return _reduced(ops.broadcast_to(wide, shape=(*met.shape, *x.shape[-2:])), x)
@@ -176,9 +175,9 @@ def _by_step(mask: Tensor, node: Tensor, x: Tensor) -> Tensor:
     place = node.inputs.index(x)
     of_step = attributes["carries"] == 0 and place < attributes["sequences"] and node.inputs.count(x) == 1
     if not of_step:
-        return _spread(_anywhere(mask), x)
+        return spread_to(_anywhere(mask), x.shape)
     met = ops.any(mask, axis=tuple(range(1, mask.ndim))) if mask.ndim > 1 else mask
-    return _spread(ops.reshape(met, (x.shape[0], *[1] * (x.ndim - 1))), x)
+    return spread_to(ops.reshape(met, (x.shape[0], *[1] * (x.ndim - 1))), x.shape)
 
 
 def _through_body(body: Subgraph, operands: Sequence[Tensor], masks: Sequence[Mask], index: int) -> Tensor:
@@ -205,7 +204,7 @@ def _of_factor(mask: Tensor, node: Tensor, index: int) -> Tensor:
     """A row of the left factor is met by its row of the product, a column of the right one by its column."""
     x, other = node.inputs[index], node.inputs[1 - index]
     if x.ndim == 1:
-        return _spread(_anywhere(mask), x)
+        return spread_to(_anywhere(mask), x.shape)
     met = mask if other.ndim == 1 else ops.any(mask, axis=-1 if index == 0 else -2)
     wide = ops.expand_dims(met, axis=-1 if index == 0 else -2)
     return _reduced(ops.broadcast_to(wide, shape=(*wide.shape[:-2], *x.shape[-2:])), x)
@@ -214,7 +213,7 @@ def _of_factor(mask: Tensor, node: Tensor, index: int) -> Tensor:
 def _chosen(node: Tensor, index: int) -> Tensor:
     condition = node.inputs[0]
     chosen = condition if index == 1 else ops.logical_not(condition)
-    return chosen if chosen.shape == node.shape else ops.broadcast_to(chosen, shape=node.shape)
+    return spread_to(chosen, node.shape)
 
 
 def _and(mask: Mask, chosen: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ def carries(node: Tensor, index: int) -> bool:
         return False
     if op.reverse is not None or op is ops.part:
         return True
-    return op.pointwise and partial_of(op, index) not in (None, 0)
+    return op.pointwise and op.partials[index] not in (None, 0)
 
 
 @functools.cache
@@ -51,9 +51,16 @@ def _has_gradient(type: TensorType) -> bool:
     return any(map(_has_gradient, type.parts)) if isinstance(type, Bundle) else dtypes.is_inexact(type.dtype)
 
 
-def partial_of(op: Op, index: int) -> Any:
-    """The declared partial derivative with respect to this operand."""
-    return op.partials[index]
+def or_zeros(share: Tensor | None, x: Tensor) -> Tensor:
+    """A cotangent or tangent of ``x``; zeros where there is none."""
+    return ops.zeros_like(x) if share is None else share
+
+
+def scaled(g: Tensor, local: Tensor | int) -> Tensor:
+    """``g * local``, without a product where that is 1 or -1."""
+    if isinstance(local, int) and local in (1, -1):
+        return g if local == 1 else -g
+    return g * local
 
 
 class Sweep:
@@ -88,7 +95,7 @@ class Sweep:
     def _of_parts(self, node: Tensor, shares: list[Any]) -> tuple[Tensor, ...]:
         """The cotangent of each result, zeros where nobody asked; the shares come as ``(part, cotangent)``."""
         arrived: dict[Tensor, Tensor] = dict(shares)
-        return tuple([arrived[result] if result in arrived else ops.zeros_like(result) for result in parts(node)])
+        return tuple([or_zeros(arrived.get(result), result) for result in parts(node)])
 
     def _send(self, node: Tensor, op: Op, g: Any, reached: list[int]) -> None:
         if op is ops.part:
@@ -102,7 +109,7 @@ class Sweep:
         for i in reached:
             if shares is not None and shares[i] is None:
                 continue
-            local = None if shares else self._local(node, op, i)
+            local = None if shares else local_derivative(node, op, i, self.kinks)
             share: Tensor = shares[i] if shares else self._pointwise(node, g, local)
             if op.pointwise and share.type is not node.inputs[i].type:
                 share = ops.sum_to(share, node.inputs[i].shape)
@@ -115,14 +122,11 @@ class Sweep:
             self._arriving.setdefault(node.inputs[i], []).append(share)
             self.flows.append(Flow(node, i, local, share, g))
 
-    def _local(self, node: Tensor, op: Op, index: int) -> Any:
-        return local_derivative(node, op, index, self.kinks)
-
     def _pointwise(self, node: Tensor, g: Tensor, local: Any) -> Tensor:
-        if not isinstance(local, int) and dtypes.is_complex(local.dtype):
-            local = ops.conj(local)
         if isinstance(local, int):
-            return {1: g, -1: -g}[local] if local in (1, -1) else g * local
+            return scaled(g, local)
+        if dtypes.is_complex(local.dtype):
+            local = ops.conj(local)
         mask = self._masks.of(node)
         share = local if _is_one(g) and local.type is g.type else g * local
         return share if mask is None else ops.where(mask, share, 0)
@@ -130,7 +134,7 @@ class Sweep:
 
 def local_derivative(node: Tensor, op: Op, index: int, kinks: Kinks) -> Any:
     """The partial derivative of a pointwise node with respect to an operand: a tensor, or the number that it is everywhere."""
-    partial = partial_of(op, index)
+    partial: Any = op.partials[index]
     if isinstance(partial, int):
         return partial
     attributes = op.keywords(node)
@@ -144,7 +148,7 @@ def pullback(ys: Sequence[Tensor], cotangents: Sequence[Tensor], xs: Sequence[Te
     """The cotangents of ``xs`` given those of ``ys``; zeros for an x that no y depends on. Only inexact ys take part."""
     roots = [(y, g) for y, g in zip(ys, cotangents, strict=True) if dtypes.is_inexact(y.dtype)]
     found = Sweep(roots, xs, kinks or asked()).cotangents
-    return [found[x] if x in found else ops.zeros_like(x) for x in xs]
+    return [or_zeros(found.get(x), x) for x in xs]
 
 
 def _is_one(g: Tensor) -> bool:

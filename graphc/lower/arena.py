@@ -43,15 +43,10 @@ def layout(spans: Sequence[tuple[int, int]], counts: Sequence[int]) -> tuple[lis
 
 def _floor(spans: Sequence[tuple[int, int]], counts: Sequence[int]) -> int:
     """The most bytes that are in use in one step: no layout needs less."""
-    events = sorted(
-        [*((first, count) for (first, _), count in zip(spans, counts, strict=True))]
-        + [(last + 1, -count) for (_, last), count in zip(spans, counts, strict=True)]
-    )
+    begins = [(first, count) for (first, _), count in zip(spans, counts, strict=True)]
+    ends = [(last + 1, -count) for (_, last), count in zip(spans, counts, strict=True)]
     used = most = 0
-    for (
-        _,
-        change,
-    ) in events:  # at one step, what ends goes before what begins: negative numbers are sorted first
+    for _, change in sorted(begins + ends):  # at one step, what ends goes before what begins: negative numbers are sorted first
         used += change
         most = max(most, used)
     return most

@@ -9,6 +9,7 @@ steps, and when the sizes are known :func:`~graphc.lower.arena.arena` lays them 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,11 +60,16 @@ def assign(schedule: Schedule, *, reuse: bool = True, idle: int = END) -> Plan:
     A buffer that has lain ``idle`` for more steps than that is not taken again, so that in an arena others can have its memory.
     """
     plan = Plan(root=roots(schedule))
-    _liveness(schedule, plan)
-    if not reuse:
-        plan.dropped = _drops(schedule, plan)
-        return plan
-    _direct_updates(schedule, plan)
+    plan.last_use = _last_uses(schedule, plan.root)
+    if reuse:
+        _direct_updates(schedule, plan)
+        _place(schedule, plan, idle)
+    plan.dropped = _drops(schedule, plan)
+    return plan
+
+
+def _place(schedule: Schedule, plan: Plan, idle: int) -> None:
+    """Give each value that can be written into a buffer one, step by step; those that nobody needs any more go back into the pool."""
     leaving = set(schedule.outputs)
     pool: dict[tuple[str, Shape], list[int]] = {}
     dying = _deaths(schedule, plan)
@@ -76,18 +82,17 @@ def assign(schedule: Schedule, *, reuse: bool = True, idle: int = END) -> Plan:
             if plan.place[dead] not in written or dead in written_by(step):
                 pool.setdefault((dead.dtype, dead.shape), []).append(plan.place[dead])
     _close(schedule, plan)
-    plan.dropped = _drops(schedule, plan)
-    return plan
 
 
-def _liveness(schedule: Schedule, plan: Plan) -> None:
+def _last_uses(schedule: Schedule, owner: Mapping[Tensor, Tensor]) -> dict[Tensor, int]:
+    """The last step that writes or reads each owner of memory, or something in it; ``END`` for what is needed after all steps."""
+    last: dict[Tensor, int] = {}
     for number, step in enumerate(schedule.steps):
-        for node in written_by(step):
-            plan.last_use[plan.root[node]] = number
-        for x in read_by(step):
-            plan.last_use[plan.root[x]] = number
-    for node in [*schedule.outputs, *schedule.updates.values()]:
-        plan.last_use[plan.root[node]] = END
+        for node in (*written_by(step), *read_by(step)):
+            last[owner[node]] = number
+    for node in (*schedule.outputs, *schedule.updates.values()):
+        last[owner[node]] = END
+    return last
 
 
 def _direct_updates(schedule: Schedule, plan: Plan) -> None:
@@ -96,10 +101,7 @@ def _direct_updates(schedule: Schedule, plan: Plan) -> None:
     A step that may raise must come before all of them, so that a call that fails leaves every variable as it was.
     """
     position = {node: (number, step) for number, step in enumerate(schedule.steps) for node in written_by(step)}
-    risky = max(
-        (number for number, step in enumerate(schedule.steps) if may_raise(step)),
-        default=-1,
-    )
+    risky = max([number for number, step in enumerate(schedule.steps) if may_raise(step)], default=-1)
     uses = Counter(schedule.updates.values())
     outputs = set(schedule.outputs)
     for variable, value in schedule.updates.items():
@@ -132,14 +134,7 @@ def _deaths(schedule: Schedule, plan: Plan) -> dict[int, list[Tensor]]:
     return deaths
 
 
-def _settle(
-    step: Any,
-    node: Tensor,
-    number: int,
-    plan: Plan,
-    pool: dict[tuple[str, Shape], list[int]],
-    idle: int,
-) -> None:
+def _settle(step: Any, node: Tensor, number: int, plan: Plan, pool: dict[tuple[str, Shape], list[int]], idle: int) -> None:
     taken = _operand_to_take(node, number, plan) if isinstance(step, Tensor) else None
     if taken is not None:
         plan.place[node] = plan.place[taken]
@@ -173,12 +168,7 @@ def _drops(schedule: Schedule, plan: Plan) -> dict[int, list[Tensor]]:
     """Values without a buffer, by the last step that reads them or what shares their memory."""
     holder = holders(schedule)
     made = [node for step in schedule.steps for node in written_by(step)]
-    last: dict[Tensor, int] = {}
-    for number, step in enumerate(schedule.steps):
-        for node in (*written_by(step), *read_by(step)):
-            last[holder[node]] = number
-    for node in (*schedule.outputs, *schedule.updates.values()):
-        last[holder[node]] = END
+    last = _last_uses(schedule, holder)
     own = {node for node in made if holder[node] is node and node not in plan.place and node not in plan.direct}
     dropped: dict[int, list[Tensor]] = {}
     for node in made:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
 from graphc.lower.machine import REFERENCE, Machine
+from graphc.parallel import one_blas_thread
 
 ELEMENTS: Final = 1 << 14
 """Of an array of which several fit into a second-level cache."""
@@ -26,7 +26,7 @@ _BUDGET: Final = 0.03
 
 def measure() -> Machine:
     """All constants, in a few seconds."""
-    with np.errstate(all="ignore"), _one_blas_thread():
+    with np.errstate(all="ignore"), one_blas_thread:
         call = _microseconds(np.add, *_tiny(3))
         near = _bandwidth(ELEMENTS, call)
         far = min(near, _bandwidth(FAR, call))
@@ -54,18 +54,6 @@ def measure() -> Machine:
             routines=_routines(),
             hand_over=_hand_over(),
         )
-
-
-@contextmanager
-def _one_blas_thread() -> Generator[None]:
-    """Products of matrices on the calling thread alone, where the library can be asked for that."""
-    try:
-        from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingImports, reportMissingTypeStubs, reportUnknownVariableType]
-    except ImportError:
-        yield
-        return
-    with threadpool_limits(1):
-        yield
 
 
 def _microseconds(function: Callable[..., Any], *arguments: Any, clock: Callable[[], int] = time.thread_time_ns) -> float:

@@ -19,6 +19,7 @@ from graphc.core.expr import Input
 from graphc.core.sizes import Dim
 from graphc.lower.machine import Machine, machine
 from graphc.lower.template import out_template, template_of
+from graphc.parallel import BLOCK_BYTES
 
 Sizes = Mapping[str, int]
 """Numbers for named sizes."""
@@ -148,11 +149,11 @@ SPECIAL: Final = 20
 
 
 class Estimate:
-    """Estimates for one machine and one choice of sizes. Names without a number are taken for ``NOMINAL``."""
+    """Estimates for one machine and one choice of sizes. Names without a number are taken for ``unknown``."""
 
-    def __init__(self, known: Sizes | None = None, constants: Machine | None = None) -> None:
+    def __init__(self, known: Sizes | None = None, constants: Machine | None = None, *, unknown: int = NOMINAL) -> None:
         self.machine = constants or machine()
-        self._known = defaultdict(lambda: NOMINAL, known or {})
+        self._known = defaultdict(lambda: unknown, known or {})
         self._cache: dict[Any, float] = {}
 
     def number(self, size: Dim) -> int:
@@ -322,6 +323,10 @@ def _widening(node: Tensor) -> float:
 
 
 # ---------------------------------------------------------------- choices
+RECKONED_BLOCK: Final = BLOCK_BYTES // 2
+"""Bytes of the widest array's rows in a block, as estimates count blocks: half of the most that a block has."""
+
+
 class Ways(NamedTuple):
     """Microseconds of some nodes: ``whole``, one after the other; in a loop over ``blocks`` of rows; and that on ``threads``."""
 
@@ -334,15 +339,8 @@ class Ways(NamedTuple):
         """Whether a loop is quicker, and not within what an estimate is wrong by."""
         return min(self.blocks, self.threads) < 0.9 * self.whole
 
-    @property
-    def threads_pay(self) -> bool:
-        """Whether the loop should be done by several threads."""
-        return self.threads < 0.9 * self.blocks
 
-
-def ways(
-    nodes: Sequence[Tensor], kept: Iterable[Tensor], rows: int, estimate: Estimate, *, block_bytes: int = 1 << 17, threads: int = 1
-) -> Ways:
+def ways(nodes: Sequence[Tensor], kept: Iterable[Tensor], rows: int, estimate: Estimate, *, threads: int = 1) -> Ways:
     """What it takes to compute nodes that work by rows; ``kept`` are those that are read elsewhere.
 
     In a loop every call is made once a block, and what stays inside never leaves the cache. Calls hold the interpreter's lock,
@@ -350,7 +348,8 @@ def ways(
     """
     m, inside = estimate.machine, set(nodes)
     widest = max([estimate.number(node.type.nbytes) // max(1, rows) for node in nodes], default=1)
-    calls = len(nodes) * m.call * -(-rows // max(1, min(rows, block_bytes // max(1, widest)))) + m.function
+    blocks = -(-rows // max(1, min(rows, RECKONED_BLOCK // max(1, widest))))
+    calls = len(nodes) * m.call * blocks + m.function
     outside = {x for node in nodes for x in node.inputs if x not in inside} | set(kept)
     traffic = sum([estimate.number(_stored(x).nbytes) for x in outside])
     busy = math.fsum(max(estimate.arithmetic(node), estimate.number(work(node).nbytes) / m.near) for node in nodes)

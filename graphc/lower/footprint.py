@@ -13,7 +13,7 @@ from graphc.core import Tensor, bodies, describe
 from graphc.lower.arena import layout
 from graphc.lower.buffers import END, Plan, assign
 from graphc.lower.liveness import bound, holders, nbytes
-from graphc.lower.rows import Rows
+from graphc.lower.rows import Rows, row_bytes, work_of_a_row
 from graphc.lower.schedule import Schedule, schedule_body, written_by
 from graphc.parallel import available, cut
 
@@ -44,12 +44,7 @@ class Footprint:
         return self.arena + self.loops + self.hoisted + self.call
 
     def __str__(self) -> str:
-        parts = {
-            "buffers": self.arena,
-            "loops": self.loops,
-            "hoisted": self.hoisted,
-            "call": self.call,
-        }
+        parts = {"buffers": self.arena, "loops": self.loops, "hoisted": self.hoisted, "call": self.call}
         text = ", ".join(f"{name} {written(count)}" for name, count in parts.items() if count)
         lines = [f"peak of a call: {written(self.peak)}" + (f" ({text})" if text else "") + f", and {written(self.leaves)} of leaves"]
         lines += [f"  {written(count):>10}  {describe(node)}" for node, count in self.holders]
@@ -70,10 +65,7 @@ def footprint(schedule: Schedule, plan: Plan, known: Mapping[str, int] | None = 
     known = known or {}
     inner = [footprint(body, assign(body), known) for body in _bodies(schedule)]
     arena = layout(plan.spans, [bound(type.nbytes, known) for type in plan.buffers])[1]
-    loops = 0
-    for step in schedule.steps:
-        if isinstance(step, Rows):
-            loops += _loop_bytes(step, known)
+    loops = sum([_loop_bytes(step, known) for step in schedule.steps if isinstance(step, Rows)])
     usage = _Usage(schedule, plan, known)
     call = max(usage.locals, default=0) + max([one.call for one in inner], default=0)
     leaves = [*schedule.inputs, *schedule.variables, *schedule.constants]
@@ -96,12 +88,9 @@ def _bodies(schedule: Schedule) -> Iterator[Schedule]:
 def _loop_bytes(loop: Rows, known: Mapping[str, int]) -> int:
     """The blocks of a loop's inner values, for every thread that may work on it, and its totals, for every shard."""
     rows = bound(loop.size, known)
-    one = {**known, f"rows_{len(loop.nodes)}": 1}
-    widths = [nbytes(node, one) for node in loop.inner.steps]
-    plan = cut(rows, sum(widths), max(widths, default=0))
+    plan = cut(rows, *[bound(size, known) for size in work_of_a_row(loop.inner.steps)])
     workers = min(len(plan.shards), available())
-    inner = assign(loop.inner)
-    block = sum([bound(type.nbytes, one) for type in inner.buffers]) * min(plan.block, rows)
+    block = sum([bound(row_bytes(type), known) for type in assign(loop.inner).buffers]) * min(plan.block, rows)
     return workers * block + len(plan.shards) * sum([nbytes(node, known) for node in loop.sums])
 
 
@@ -132,12 +121,7 @@ class _Usage:
             for node in written_by(step):
                 if holder[node] is node and node not in plan.direct:
                     size = 0 if node in plan.in_place else nbytes(node, self.known)
-                    yield (
-                        node,
-                        size,
-                        number,
-                        plan.last_use[node] if node in plan.place else gone.get(node, END),
-                    )
+                    yield node, size, number, plan.last_use[node] if node in plan.place else gone.get(node, END)
 
     def _scratch(self, node: Tensor) -> int:
         """What the op needs beside its operands and its result while it works."""

@@ -12,11 +12,11 @@ from graphc.lower.schedule import Schedule, written_by
 from graphc.lower.template import out_template
 
 UNKNOWN = 64
-"""What a named size is taken for where its value is not known: to compare two orders, not to promise bytes."""
+"""What a named size is taken for where its value is not known: to choose a loop or an order, not to promise bytes."""
 
 
-def is_view(step: Any) -> bool:
-    """Whether a step's result shares the memory of its first operand."""
+def may_be_view(step: Any) -> bool:
+    """Whether a step's result may share the memory of its first operand. :func:`graphc.lower.cost.is_view` says whether it does."""
     return isinstance(step, Tensor) and step.op is not None and step.op.view and not isinstance(step.inputs[0].type, Bundle)
 
 
@@ -27,18 +27,10 @@ def is_part(step: Any) -> bool:
 
 def roots(schedule: Schedule) -> dict[Tensor, Tensor]:
     """For every value the one whose memory it is, which is itself but for views."""
-    found: dict[Tensor, Tensor] = {
-        x: x
-        for x in (
-            *schedule.inputs,
-            *schedule.variables,
-            *schedule.constants,
-            *schedule.hoisted,
-        )
-    }
+    found: dict[Tensor, Tensor] = {x: x for x in schedule.given}
     for step in schedule.steps:
         for node in written_by(step):
-            found[node] = found[node.inputs[0]] if is_view(step) else node
+            found[node] = found[node.inputs[0]] if may_be_view(step) else node
     return found
 
 
@@ -48,18 +40,10 @@ def holders(schedule: Schedule) -> dict[Tensor, Tensor]:
     A reshape of what lies in strides is a copy and holds its own. :func:`roots` takes it for a view all the same: what may be one must
     not be written over.
     """
-    found: dict[Tensor, Tensor] = {
-        x: x
-        for x in (
-            *schedule.inputs,
-            *schedule.variables,
-            *schedule.constants,
-            *schedule.hoisted,
-        )
-    }
+    found: dict[Tensor, Tensor] = {x: x for x in schedule.given}
     for step in schedule.steps:
         for node in written_by(step):
-            found[node] = found[node.inputs[0]] if is_part(step) or (is_view(step) and cost.is_view(node)) else node
+            found[node] = found[node.inputs[0]] if is_part(step) or cost.is_view(node) else node
     return found
 
 

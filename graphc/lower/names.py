@@ -6,6 +6,7 @@ import builtins
 import keyword
 import re
 from collections.abc import Iterable
+from typing import Literal, get_args
 
 _TAKEN = {
     *dir(builtins),
@@ -23,8 +24,10 @@ _TAKEN = {
     "arena",
     "by_rows",
 }
-_OWNED = re.compile(r"(c|buffer|body|rows|turned)\d+")
-"""What ``make`` calls its own, which every function in it may read: no function may call something of its own so."""
+Owned = Literal["body", "buffer", "c", "items", "loop", "rows", "stack", "state", "turned", "view"]
+"""What ``make`` calls its own, each with a number, which every function in it may read."""
+_OWNED = re.compile(rf"({'|'.join(get_args(Owned))})\d+")
+"""No function may call something of its own so."""
 
 
 class Names:

@@ -9,13 +9,13 @@ that it can be written in place, and goes first from then on.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 from graphc.core import Tensor
-from graphc.lower.liveness import is_part, is_view, may_write_over, nbytes, takes_buffer
+from graphc.lower.liveness import is_part, may_be_view, may_write_over, nbytes, takes_buffer
 from graphc.lower.schedule import Schedule, may_raise, read_by, written_by
 
 AHEAD = 4
@@ -34,24 +34,23 @@ def arranged(schedule: Schedule, known: Mapping[str, int] | None = None) -> Sche
     Views stand right before their first reader. The order of steps that are equal in bytes stays. Of more than ``LISTED`` steps it
     is left as it is, since there the search would take as long as all else.
     """
-    if not schedule.steps:
-        return schedule
-    small = sum([nbytes(node, known or {}) for step in schedule.steps for node in written_by(step)]) < WORTHWHILE
+    known = known or {}
+    small = sum([nbytes(node, known) for step in schedule.steps for node in written_by(step)]) < WORTHWHILE
     if len(schedule.steps) > LISTED or small:
         return schedule
-    graph = StepGraph(schedule, known or {})
-    orders = [range(len(graph.units)), graph.listed()]
-    return replace(schedule, steps=tuple(graph.with_views(min(orders, key=graph.weight))))
+    return _reordered(StepGraph(schedule, known), StepGraph.weight)
 
 
 def spared(schedule: Schedule, known: Mapping[str, int]) -> Schedule:
     """The schedule in the order that has the least alive on average: the one to start from where the peak will be cut off."""
-    graph = StepGraph(schedule, known)
-    orders = [range(len(graph.units)), graph.listed()]
-    return replace(
-        schedule,
-        steps=tuple(graph.with_views(min(orders, key=lambda order: sum(graph.usage(order))))),
-    )
+    return _reordered(StepGraph(schedule, known), lambda graph, order: sum(graph.usage(order)))
+
+
+def _reordered(graph: StepGraph, measure: Callable[[StepGraph, Sequence[int]], Any]) -> Schedule:
+    """The better one of the order as it is and the list schedule, by this measure."""
+    orders: list[Sequence[int]] = [range(len(graph.units)), graph.listed()]
+    best = min(orders, key=lambda order: measure(graph, order))
+    return replace(graph.schedule, steps=tuple(graph.with_views(best)))
 
 
 class StepGraph:
@@ -67,7 +66,7 @@ class StepGraph:
         self.root: dict[Tensor, Tensor] = {}
         self.writer: dict[Tensor, int] = {}
         for step in schedule.steps:
-            if isinstance(step, Tensor) and not may_raise(step) and (is_view(step) or is_part(step)):
+            if isinstance(step, Tensor) and not may_raise(step) and (may_be_view(step) or is_part(step)):
                 self.root[step] = self.holder(step.inputs[0])
                 self.views[step] = tuple(dict.fromkeys([y for x in step.inputs for y in self._behind(x)]))
                 continue
@@ -107,10 +106,7 @@ class StepGraph:
         for variable, value in self.schedule.updates.items():
             number = self.writer.get(value)
             if number is not None and value not in self.kept and takes_buffer(self.units[number], value):
-                before = {
-                    *self.readers.get(variable, ()),
-                    *([RISK] if self.risky - {number} else []),
-                } - {number}
+                before = {*self.readers.get(variable, ()), *([RISK] if self.risky - {number} else [])} - {number}
                 self.waits_softly.setdefault(number, set()).update(before)
                 self.copied[number] = self.copied.get(number, 0) + self.bytes[value]
                 self.bytes[value] = 0

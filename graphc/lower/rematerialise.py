@@ -15,15 +15,14 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from graphc.core import Bundle, Op, Tensor, TensorType, derived_from
 from graphc.core.errors import BackendError
-from graphc.lower.buffers import IDLE, Plan, assign
 from graphc.lower.cost import Estimate
-from graphc.lower.footprint import Footprint, footprint, written
-from graphc.lower.order import StepGraph, arranged, spared
-from graphc.lower.rows import Loops
+from graphc.lower.footprint import written
+from graphc.lower.order import StepGraph, spared
+from graphc.lower.planning import planned
 from graphc.lower.schedule import Schedule, schedule
 
 ROUNDS = 6
@@ -60,34 +59,13 @@ AGAIN = Op(
 """An op of the compiler alone: it is in no table, and neither gradients nor rules ever see it."""
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A schedule with its loops and its order, the plan of its memory, and what it needs."""
-
-    schedule: Schedule
-    plan: Plan
-    footprint: Footprint
-
-
-def planned(ordered: Schedule, known: Mapping[str, int]) -> Planned:
-    """What is run for these sizes: loops where they pay, then the order, then the buffers."""
-    loops = Loops(ordered)
-    steps = arranged(loops.fused(loops.worth(known)), known)
-    plan = assign(steps, idle=IDLE)
-    return Planned(steps, plan, footprint(steps, plan, known))
-
-
-def within_budget(
-    whole: Schedule,
-    budget: int,
-    known: Mapping[str, int],
-    lowered: Callable[[Schedule, Mapping[str, int]], Planned] = planned,
-) -> Schedule:
+def within_budget(whole: Schedule, budget: int, known: Mapping[str, int], dropped: frozenset[str] = frozenset()) -> Schedule:
     """The schedule of a graph that needs at most ``budget`` bytes beside its leaves, with as little computed twice as is found.
 
-    Raises :class:`BackendError` with the least that can be reached, and what holds it.
+    It will be :func:`~graphc.lower.planning.planned` for these sizes without what is ``dropped``. Raises :class:`BackendError` with the
+    least that can be reached, and what holds it.
     """
-    plain = lowered(whole, known).footprint
+    plain = planned(whole, known, dropped).footprint
     if plain.peak <= budget:
         return whole
     steps = spared(whole, known)
@@ -100,7 +78,7 @@ def within_budget(
             found = recomputed(steps, limit, known, run=top // share)
             if found is None:
                 break
-            needed = lowered(found, known).footprint
+            needed = planned(found, known, dropped).footprint
             least = min(least, needed, key=lambda one: one.peak)
             if needed.peak <= budget:
                 return found
@@ -124,15 +102,8 @@ def recomputed(steps: Schedule, limit: int, known: Mapping[str, int], *, run: in
     if not walk.done():
         return None
     outputs = [walk.current(node) for node in steps.outputs]
-    found = schedule(
-        steps.inputs,
-        outputs,
-        {variable: walk.current(value) for variable, value in steps.updates.items()},
-    )
-    return _in_order(
-        found,
-        {node: number for number, node in reversed(list(enumerate(walk.sequence)))},
-    )
+    found = schedule(steps.inputs, outputs, {variable: walk.current(value) for variable, value in steps.updates.items()})
+    return _in_order(found, {node: number for number, node in reversed(list(enumerate(walk.sequence)))})
 
 
 def _in_order(found: Schedule, place: Mapping[Tensor, int]) -> Schedule:
@@ -178,9 +149,9 @@ class _Walk:
         for number in range(len(self.graph.units)):
             self.now = number
             self.fresh.clear()
-            if not self._brought(self.graph.reads[self.now]) or not self._computed(self.now, again=False):
+            if not self._brought(self.graph.reads[number]) or not self._computed(number, again=False):
                 return False
-            for x in self.graph.reads[self.now]:
+            for x in self.graph.reads[number]:
                 self._let_go(x)
             if not number % TIDIED:
                 self._tidy()
@@ -314,7 +285,10 @@ class _Walk:
 
     def _tidy(self) -> None:
         """Let go of what was computed again for something that is there by now."""
-        for x in [x for x in self.lent if not self._wanted(x, HELD_FOR)]:
+        self._give_back([x for x in self.lent if not self._wanted(x, HELD_FOR)])
+
+    def _give_back(self, lent: list[Tensor]) -> None:
+        for x in lent:
             self.lent.discard(x)
             if x in self.there and self._next(x) is None:
                 self._drop(x)
@@ -390,10 +364,8 @@ class _Walk:
                 self._drop(x)
         for entry in held:
             heapq.heappush(self.queue, entry)
-        for x in [x for x in self.lent if not self.pinned.get(x)] if self.used + count > self.limit else ():
-            self.lent.discard(x)
-            if x in self.there and self._next(x) is None:
-                self._drop(x)
+        if self.used + count > self.limit:
+            self._give_back([x for x in self.lent if not self.pinned.get(x)])
         return self.used + count <= self.limit
 
     def _regret(self, x: Tensor) -> float:

@@ -8,7 +8,6 @@ along other axes. A sum over all rows can be added up on the way. Steps of one n
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,14 +19,13 @@ from graphc.core.dtypes import itemsize
 from graphc.core.expr import Constant, Input
 from graphc.core.sizes import Dim
 from graphc.lower.cost import Estimate, ways
+from graphc.lower.liveness import UNKNOWN, bound
 from graphc.lower.schedule import Schedule, schedule
 
 SMALLEST = 1 << 16
 """Bytes of the largest value below which no loop is even looked for: the calls take longer than their arithmetic."""
 THREADS = 2
 """For how many threads a loop is reckoned, wherever it runs, so that the same code runs everywhere."""
-UNKNOWN = 64
-"""What a named size is taken for until a call brings its value."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +77,10 @@ class Loops:
         return tuple([tuple(group) for group in groups.values() if len(group) > 1])
 
     def worth(self, known: Mapping[str, int]) -> tuple[int, ...]:
-        """The numbers of the loops that pay at these sizes, by an estimate."""
-        assumed = defaultdict(lambda: UNKNOWN, known)
-        if all(sizes.bind(type.nbytes, assumed) < SMALLEST for type in {node.type for node in self.nodes}):
+        """The numbers of the loops that pay at these sizes, by an estimate; a name that is not among them counts as ``UNKNOWN``."""
+        if all(bound(type.nbytes, known) < SMALLEST for type in {node.type for node in self.nodes}):
             return ()
-        estimate = Estimate(assumed)
+        estimate = Estimate(known, unknown=UNKNOWN)
         return tuple([i for i in range(len(self.groups)) if self._pays(i, estimate)])
 
     def _pays(self, number: int, estimate: Estimate) -> bool:
@@ -165,14 +162,15 @@ class Loops:
 
 def work_of_a_row(nodes: Sequence[Tensor]) -> tuple[Dim, Dim]:
     """Bytes that a row writes in all, and into the widest array: of several formulas the first."""
-    widths = list(dict.fromkeys([_row_bytes(node) for node in nodes]))
+    widths = list(dict.fromkeys([row_bytes(node.type) for node in nodes]))
     named = [width for width in widths if not isinstance(width, int)]
     widest = named[0] if named else max([width for width in widths if isinstance(width, int)], default=0)
-    return sizes.total([_row_bytes(node) for node in nodes]), widest
+    return sizes.total([row_bytes(node.type) for node in nodes]), widest
 
 
-def _row_bytes(node: Tensor) -> Dim:
-    return sizes.product(node.shape[1:]) * itemsize(node.dtype) if node.ndim else 0
+def row_bytes(type: TensorType) -> Dim:
+    """Bytes of a row of this type; a number has no rows."""
+    return sizes.product(type.shape[1:]) * itemsize(type.dtype) if type.shape else 0
 
 
 def _in_order(nodes: Sequence[Tensor], loop_of: Mapping[Tensor, int], loops: Mapping[int, Rows]) -> Iterator[Any]:

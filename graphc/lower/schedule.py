@@ -28,6 +28,11 @@ class Schedule:
     updates: Mapping[Variable, Tensor]
 
     @property
+    def given(self) -> tuple[Tensor, ...]:
+        """What is there before the first step."""
+        return (*self.inputs, *self.variables, *self.constants, *self.hoisted)
+
+    @property
     def nodes(self) -> tuple[Tensor, ...]:
         """Every node that is computed, those in loops among them."""
         return (*self.hoisted, *[node for step in self.steps for node in written_by(step, inside=True)])

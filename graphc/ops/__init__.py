@@ -26,6 +26,7 @@ from graphc.ops import (
 )
 from graphc.ops import fft as fft
 from graphc.ops import random as random
+from graphc.ops import selection as selection
 from graphc.ops.accumulation import *  # noqa: F403
 from graphc.ops.bits import *  # noqa: F403
 from graphc.ops.complex_numbers import *  # noqa: F403

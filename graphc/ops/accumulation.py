@@ -20,7 +20,7 @@ from graphc.core.attributes import Axis
 from graphc.core.errors import ShapeError
 from graphc.core.sizes import Dim
 from graphc.ops import pointwise as p
-from graphc.ops.shape import concatenate, flip, full, narrow, ravel, stacked
+from graphc.ops.shape import along_the_next, concatenate, flip, full, narrow, ravel, stacked
 
 __all__ = [
     "cummax",
@@ -121,11 +121,6 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: int) -> tuple[Tensor]:
     return (flip(cumsum_along(flip(g, axis), axis=axis), axis),)
 
 
-@cumsum_along.vmap
-def _(mapped: tuple[bool, ...], x: Tensor, axis: int) -> Tensor:
-    return cumsum_along(x, axis=axis + 1)
-
-
 def cumsum(x: Any, axis: int | None = None) -> Tensor:
     """Sums of the items up to each along one axis, or of the raveled tensor; bool and integers are summed in 64 bits."""
     return _over(cumsum_along, x, axis)
@@ -152,11 +147,6 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: int) -> tuple[Tensor]:
     return (products_before(x, axis) * recurrence_back(x, g, axis),)
 
 
-@cumprod_along.vmap
-def _(mapped: tuple[bool, ...], x: Tensor, axis: int) -> Tensor:
-    return cumprod_along(x, axis=axis + 1)
-
-
 def products_before(x: Tensor, axis: int) -> Tensor:
     """The product of all items before each along one axis, 1 for the first."""
     return cumprod_along(shifted(x, axis, 1), axis=axis)
@@ -181,7 +171,7 @@ def _runs(y: Tensor, x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
 
     NaN ties with NaN. A place where the extremum is another than before holds it by definition, however XLA rounds (see ``ties``).
     """
-    counted = "float32" if dtypes.itemsize(x.dtype) < 4 else x.dtype
+    counted = dtypes.wide(x.dtype)
     before = shifted(y, axis, 0)
     goes_on = p.logical_and(shifted(full(y.shape, True, "bool"), axis, False), p.logical_or(p.equal(y, before), p.isnan(before)))
     tied = p.logical_or(p.logical_or(p.equal(x, y), p.isnan(x)), p.logical_not(goes_on))
@@ -203,13 +193,6 @@ _EXTREMUM: dict[str, Any] = {
 }
 
 
-def _share(g: Tensor, y: Tensor, x: Tensor, axis: int) -> tuple[Tensor]:
-    """Each place of a run hands its gradient to the items before it that tie, in equal shares."""
-    goes_on, tie = _runs(y, x, axis)
-    passed = recurrence_back(goes_on, p.cast(g, dtype=tie.dtype) / recurrence(goes_on, tie, axis=axis), axis)
-    return (p.cast(tie * passed, dtype=x.dtype),)
-
-
 @op("xp.maximum.accumulate($x, $axis)", jax="jax.lax.cummax($x, $axis)", name="cummax", **_EXTREMUM)
 def cummax_along(x: TensorType, *, axis: Axis) -> TensorType:
     """Largest of the items up to each along one axis; NaN from the first NaN on. Items that tie share the gradient evenly."""
@@ -223,23 +206,12 @@ def cummin_along(x: TensorType, *, axis: Axis) -> TensorType:
 
 
 @cummax_along.vjp
-def _(g: Tensor, y: Tensor, x: Tensor, axis: int) -> tuple[Tensor]:
-    return _share(g, y, x, axis)
-
-
 @cummin_along.vjp
 def _(g: Tensor, y: Tensor, x: Tensor, axis: int) -> tuple[Tensor]:
-    return _share(g, y, x, axis)
-
-
-@cummax_along.vmap
-def _(mapped: tuple[bool, ...], x: Tensor, axis: int) -> Tensor:
-    return cummax_along(x, axis=axis + 1)
-
-
-@cummin_along.vmap
-def _(mapped: tuple[bool, ...], x: Tensor, axis: int) -> Tensor:
-    return cummin_along(x, axis=axis + 1)
+    """Each place of a run hands its gradient to the items before it that tie, in equal shares."""
+    goes_on, tie = _runs(y, x, axis)
+    passed = recurrence_back(goes_on, p.cast(g, dtype=tie.dtype) / recurrence(goes_on, tie, axis=axis), axis)
+    return (p.cast(tie * passed, dtype=x.dtype),)
 
 
 def cummax(x: Any, axis: int | None = None) -> Tensor:
@@ -275,11 +247,11 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: int) -> tuple[Tensor]:
     return (p.where(nothing, 0, p.exp(x - y)) * recurrence_back(kept, g, axis),)
 
 
-@logcumsumexp_along.vmap
-def _(mapped: tuple[bool, ...], x: Tensor, axis: int) -> Tensor:
-    return logcumsumexp_along(x, axis=axis + 1)
-
-
 def logcumsumexp(x: Any, axis: int | None = None) -> Tensor:
     """``log(cumsum(exp(x)))`` along one axis, or of the raveled tensor, without overflow; of nothing but -inf it is -inf, gradient 0."""
     return _over(logcumsumexp_along, x, axis)
+
+
+# ---------------------------------------------------------------- on stacks
+for _total in (cumsum_along, cumprod_along, cummax_along, cummin_along, logcumsumexp_along):
+    _total.vmap(along_the_next(_total))

@@ -1,22 +1,35 @@
 """Convolutions in one, two and three dimensions, and what is made of them.
 
-All are one op, :data:`convolution`, whose derivatives are again this op (as with ``lax.conv_general_dilated`` of JAX), so that
-derivatives of every order cost what a convolution costs. The functions that users call bring their arguments to its form.
+All are one op, :data:`convolution`, whose gradient for ``x`` is this op again (as with ``lax.conv_general_dilated`` of JAX), and that
+for the kernel one whose own gradients are convolutions. So derivatives of every order cost what a convolution costs. The functions
+that users call bring their arguments to the op's form.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal, TypeAlias, cast
+from collections.abc import Sequence
+from typing import Any, Literal
 
-from graphc.core import Tensor, TensorType, as_tensor, case, describe, dtypes, op, sizes
-from graphc.core.attributes import Target, several
-from graphc.core.errors import ArgumentError, GraphcError, ShapeError
+from graphc.core import Case, Tensor, TensorType, as_tensor, case, describe, dtypes, op, sizes
+from graphc.core.attributes import Target
+from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.sizes import Dim, Shape
 from graphc.ops.index import getitem
 from graphc.ops.shape import reshape, transpose
+from graphc.ops.spatial import (
+    Format,
+    Padding,
+    Pads,
+    adjoint_pads,
+    an_axis,
+    as_before,
+    channels_last,
+    dilated,
+    each_axis,
+    explained,
+    pads,
+    window_count,
+)
 from graphc.ops.window_source import COLUMNS, LANDING
 
 __all__ = [
@@ -25,112 +38,6 @@ __all__ = [
     "depthwise_conv",
     "separable_conv",
 ]
-
-Pads: TypeAlias = tuple[tuple[Dim, Dim], ...]
-"""What is put before and after each spatial axis; negative numbers crop."""
-Format: TypeAlias = Literal["channels_last", "channels_first"]
-"""Where the channels are: ``(batch, *spatial, channels)`` or ``(batch, channels, *spatial)``."""
-Padding: TypeAlias = Literal["valid", "same"] | int | Sequence[int | tuple[int, int]]
-"""``"valid"`` pads nothing, ``"same"`` gives ``ceil(size / stride)`` items; a number an axis, or a pair (before, after)."""
-
-
-# ---------------------------------------------------------------- windows over spatial axes
-def dilated(size: Dim, rate: int) -> Dim:
-    """How far ``size`` items reach that are ``rate`` apart."""
-    return size if rate == 1 or size == 0 else (size - 1) * rate + 1
-
-
-def window_count(size: Dim, window: Dim, stride: int) -> Dim:
-    """How many windows fit into an axis. Raises :class:`ShapeError` if none does."""
-    left = size - window
-    if isinstance(left, int):
-        if left < 0:
-            raise ShapeError(f"a window of {window} does not fit into {size} items", fits="a smaller window, or more padding")
-        return left // stride + 1
-    exact = sizes.divide(left, stride)
-    return sizes.sliced(left + 1, None, None, stride) if exact is None else exact + 1
-
-
-def an_axis(value: Any, count: int, name: str, least: int = 1) -> tuple[int, ...]:
-    """A number for each of ``count`` axes, given one for all of them or a sequence."""
-    try:
-        numbers = [operator.index(item) for item in several(value)] * (1 if isinstance(value, list | tuple) else count)
-    except TypeError:
-        numbers = []
-    if len(numbers) != count or min(numbers) < least:
-        raise ArgumentError(f"{name}={value!r}", fits=f"a number of {least} or more, or {count} of them: one for each spatial axis")
-    return tuple(numbers)
-
-
-def pads(padding: Any, spatial: Shape, windows: Sequence[Dim], strides: Sequence[int]) -> Pads:
-    """What ``padding`` asks for, as two numbers an axis; ``windows`` are the reaches of the windows."""
-    if isinstance(padding, str):
-        if padding not in ("valid", "same"):
-            raise ArgumentError(f"padding={padding!r}", fits="'valid', 'same', a number, or a pair of numbers for each spatial axis")
-        if padding == "valid":
-            return ((0, 0),) * len(spatial)
-        return tuple([_same(*axis) for axis in zip(spatial, windows, strides, strict=True)])
-    items = several(padding) if isinstance(padding, list | tuple) else [padding] * len(spatial)
-    found = [_pair(item) for item in items]
-    if len(found) != len(spatial) or None in found:
-        raise ArgumentError(f"padding={padding!r}", fits="'valid', 'same', a number, or a pair of numbers for each spatial axis")
-    return tuple([pair for pair in found if pair is not None])
-
-
-def _pair(item: Any) -> tuple[int, int] | None:
-    try:
-        low, high = [operator.index(number) for number in (several(item) if isinstance(item, list | tuple) else (item, item))]
-    except (TypeError, ValueError):
-        return None
-    return (low, high) if min(low, high) >= 0 else None
-
-
-def _same(size: Dim, window: Dim, stride: int) -> tuple[Dim, Dim]:
-    """TensorFlow's rule: ``ceil(size / stride)`` windows, and the odd item of padding goes behind."""
-    if isinstance(size, int) and isinstance(window, int):
-        total = max((-(-size // stride) - 1) * stride + window - size, 0)
-        return total // 2, total - total // 2
-    if window == 1:
-        return 0, 0
-    if not isinstance(window, int) or window < stride:
-        raise ShapeError(
-            f"'same' padding of {size} items for windows of {window}, {stride} apart, is not one formula",
-            fits="a size that is a number, a stride up to the window, or padding in numbers",
-        )
-    needed = (sizes.sliced(size, None, None, stride) - 1) * stride + window - size
-    low = sizes.sliced(needed, 1, None, 2)
-    return low, needed - low
-
-
-def channels_last(x: Tensor, data_format: str) -> Tensor:
-    """``x`` with its channels on the last axis."""
-    if data_format not in ("channels_last", "channels_first"):
-        raise ArgumentError(f"data_format={data_format!r}", fits="'channels_last' or 'channels_first'")
-    return x if data_format == "channels_last" else transpose(x, axes=(0, *range(2, x.ndim), 1))
-
-
-def as_before(y: Tensor, data_format: str) -> Tensor:
-    """A result with channels last in the format that was asked for: the inverse of :func:`channels_last`."""
-    return y if data_format == "channels_last" else transpose(y, axes=(0, y.ndim - 1, *range(1, y.ndim - 1)))
-
-
-def spatial_rank(x: Tensor) -> int:
-    """How many spatial axes. Raises :class:`ShapeError` unless there are one to three."""
-    if x.ndim not in (3, 4, 5):
-        raise ShapeError(f"{x.ndim} axes", fits="a batch, one to three spatial axes, and channels")
-    return x.ndim - 2
-
-
-@contextmanager
-def explained(call: str, **tensors: Tensor) -> Generator[None]:
-    """Errors within say what was asked and given, as those of an op do."""
-    try:
-        yield
-    except GraphcError as error:
-        if error.given:
-            raise
-        given = [f"{name}: {describe(x)}" for name, x in tensors.items()]
-        raise type(error)(f"{call}({', '.join(tensors)}): {error.asked}", given=given, fits=error.fits) from None
 
 
 # ---------------------------------------------------------------- the op
@@ -144,11 +51,6 @@ def _jax_source(strides: tuple[int, ...]) -> str:
         "jax.lax.conv_general_dilated($x, $kernel, $strides, $padding, $input_dilation, $kernel_dilation, "
         f"('N{space}C', '{space}IO', 'N{space}C'), feature_group_count=$groups)"
     )
-
-
-def each_axis(value: Any, count: int) -> tuple[Any, ...]:
-    """A number for each of ``count`` axes, as the cases of ops write it in short."""
-    return cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,) * count
 
 
 def _call(
@@ -168,6 +70,20 @@ def _call(
         "kernel_dilation": each_axis(dilation, n),
     }
     return case(x, kernel, groups=groups, **attributes)
+
+
+_CASES: tuple[Case, ...] = (
+    _call((2, 5, 2), (3, 2, 3)),
+    _call((1, 7, 1), (2, 1, 2), strides=2, padding=((1, 2),), dilation=2),
+    _call((2, 3, 3, 2), (1, 1, 2, 3)),
+    _call((1, 4, 5, 2), (2, 3, 2, 2), strides=(2, 1), padding=((1, 1), (0, 2))),
+    _call((1, 4, 3, 4), (2, 2, 2, 4), groups=2),
+    _call((2, 4, 2), (3, 1, 4), padding=(1, 1), groups=2),
+    _call((1, 3, 1), (2, 1, 1), spread=3, padding=((-1, 2),), strides=2),
+    _call((1, 2, 3, 2, 1), (2, 2, 1, 1, 2), padding=((0, 1), (0, 0), (1, 0))),
+    _call((0, 4, 2), (3, 2, 2)),
+    _call((1, 1, 1), (1, 1, 1)),
+)
 
 
 def _scratch(node: Tensor) -> Dim:
@@ -240,18 +156,7 @@ def by_channel(x, kernel, strides, dilation, y):
     tex=r"$x \ast $kernel",
     binds=2,
     ulps=32,
-    cases=(
-        _call((2, 5, 2), (3, 2, 3)),
-        _call((1, 7, 1), (2, 1, 2), strides=2, padding=((1, 2),), dilation=2),
-        _call((2, 3, 3, 2), (1, 1, 2, 3)),
-        _call((1, 4, 5, 2), (2, 3, 2, 2), strides=(2, 1), padding=((1, 1), (0, 2))),
-        _call((1, 4, 3, 4), (2, 2, 2, 4), groups=2),
-        _call((2, 4, 2), (3, 1, 4), padding=(1, 1), groups=2),
-        _call((1, 3, 1), (2, 1, 1), spread=3, padding=((-1, 2),), strides=2),
-        _call((1, 2, 3, 2, 1), (2, 2, 1, 1, 2), padding=((0, 1), (0, 0), (1, 0))),
-        _call((0, 4, 2), (3, 2, 2)),
-        _call((1, 1, 1), (1, 1, 1)),
-    ),
+    cases=_CASES,
 )
 def convolution(
     x: TensorType,
@@ -308,30 +213,13 @@ def _(
 ) -> tuple[Tensor, Tensor]:
     n = len(strides)
     attributes: dict[str, Any] = {"kernel_dilation": kernel_dilation, "groups": groups}
-    around = _opposite(x, kernel.shape[:n], y, strides, padding, input_dilation, kernel_dilation)
+    around = adjoint_pads(x, kernel.shape[:n], y, strides, padding, input_dilation, kernel_dilation)
     swapped: dict[str, Any] = attributes | {"strides": input_dilation, "padding": around, "input_dilation": strides}
     to_x = convolution(g, turned(kernel, groups), **swapped)
     if all(stride == 1 for stride in strides) and any(rate > 1 for rate in input_dilation):  # the items are fewer than the places
         return to_x, turned(convolution_kernel_gradient(g, x, taps=kernel.shape[:n], **swapped), groups)
     attributes |= {"strides": strides, "padding": padding, "input_dilation": input_dilation}
     return to_x, convolution_kernel_gradient(x, g, taps=kernel.shape[:n], **attributes)
-
-
-def _opposite(
-    x: Tensor,
-    taps: Shape,
-    y: Tensor,
-    strides: tuple[int, ...],
-    padding: Pads,
-    input_dilation: tuple[int, ...],
-    kernel_dilation: tuple[int, ...],
-) -> Pads:
-    """The padding with which a convolution of ``y``'s cotangent, strides and dilation exchanged, is the gradient for ``x``."""
-    pairs: list[tuple[Dim, Dim]] = []
-    for i, (low, _) in enumerate(padding):
-        width, span = dilated(x.shape[i + 1], input_dilation[i]), dilated(y.shape[i + 1], strides[i])
-        pairs.append((dilated(taps[i], kernel_dilation[i]) - 1 - low, width - span + low))
-    return tuple(pairs)
 
 
 def turned(kernel: Tensor, groups: Dim = 1) -> Tensor:
@@ -386,20 +274,11 @@ def _(
 
 
 # ---------------------------------------------------------------- its gradient with respect to the kernel
-def _kernel_case(
-    x: tuple[int, ...],
-    kernel: tuple[int, ...],
-    strides: Any = 1,
-    padding: Any = (0, 0),
-    spread: Any = 1,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Any:
-    """The case of a convolution with this kernel."""
-    attributes: dict[str, Any] = dict(_call(x, kernel, strides, padding, spread, dilation, groups).attributes)
-    y = convolution.rule(TensorType("float64", x), TensorType("float64", kernel), **attributes)
-    assert isinstance(y, TensorType)
-    return case(x, cast("tuple[int, ...]", y.shape), taps=kernel[:-2], **attributes)
+def _of_kernel(of: Case) -> Case:
+    """The case of the gradient for the kernel of a case of a convolution."""
+    x, kernel = of.shapes
+    y: Any = convolution.rule(TensorType("float64", x), TensorType("float64", kernel), **of.attributes)
+    return case(x, y.shape, taps=kernel[:-2], **of.attributes)
 
 
 def _kernel_flops(node: Tensor) -> Dim:
@@ -464,18 +343,7 @@ def convolution_kernel_gradient(x, g, taps, strides, padding, input_dilation, ke
     compute=dtypes.numeric,
     flops=_kernel_flops,
     ulps=32,
-    cases=(
-        _kernel_case((2, 5, 2), (3, 2, 3)),
-        _kernel_case((1, 7, 1), (2, 1, 2), strides=2, padding=((1, 2),), dilation=2),
-        _kernel_case((2, 3, 3, 2), (1, 1, 2, 3)),
-        _kernel_case((1, 4, 5, 2), (2, 3, 2, 2), strides=(2, 1), padding=((1, 1), (0, 2))),
-        _kernel_case((1, 4, 3, 4), (2, 2, 2, 4), groups=2),
-        _kernel_case((2, 4, 2), (3, 1, 4), padding=(1, 1), groups=2),
-        _kernel_case((1, 3, 1), (2, 1, 1), spread=3, padding=((-1, 2),), strides=2),
-        _kernel_case((1, 2, 3, 2, 1), (2, 2, 1, 1, 2), padding=((0, 1), (0, 0), (1, 0))),
-        _kernel_case((0, 4, 2), (3, 2, 2)),
-        _kernel_case((1, 1, 1), (1, 1, 1)),
-    ),
+    cases=tuple([_of_kernel(c) for c in _CASES]),
 )
 def convolution_kernel_gradient(
     x: TensorType,
@@ -518,7 +386,7 @@ def _(
     kernel_dilation: tuple[int, ...],
     groups: Dim,
 ) -> tuple[Tensor, Tensor]:
-    around = _opposite(x, taps, cotangent, strides, padding, input_dilation, kernel_dilation)
+    around = adjoint_pads(x, taps, cotangent, strides, padding, input_dilation, kernel_dilation)
     attributes: dict[str, Any] = {"kernel_dilation": kernel_dilation, "groups": groups}
     to_x = convolution(cotangent, turned(g, groups), strides=input_dilation, padding=around, input_dilation=strides, **attributes)
     return to_x, convolution(x, g, strides=strides, padding=padding, input_dilation=input_dilation, **attributes)
@@ -587,14 +455,9 @@ def conv(
     """
     inputs, kernel = as_tensor(inputs), as_tensor(kernel)
     with explained("conv", inputs=inputs, kernel=kernel):
-        attributes = _attributes(channels_last_type(inputs, data_format), kernel.type, strides, padding, dilation_rate, groups)
-    return as_before(convolution(channels_last(inputs, data_format), kernel, **attributes), data_format)
-
-
-def channels_last_type(x: Tensor, data_format: str) -> TensorType:
-    """The type of ``x`` with its channels on the last axis. Raises :class:`ShapeError` unless there are one to three spatial axes."""
-    spatial_rank(x)
-    return channels_last(x, data_format).type
+        x = channels_last(inputs, data_format)
+        attributes = _attributes(x.type, kernel.type, strides, padding, dilation_rate, groups)
+    return as_before(convolution(x, kernel, **attributes), data_format)
 
 
 def _attributes(x: TensorType, kernel: TensorType, strides: Any, padding: Any, dilation_rate: Any, groups: Any) -> dict[str, Any]:
@@ -629,10 +492,10 @@ def depthwise_conv(
     """
     inputs, kernel = as_tensor(inputs), as_tensor(kernel)
     with explained("depthwise_conv", inputs=inputs, kernel=kernel):
-        x = channels_last_type(inputs, data_format)
-        spread = _of_groups(x, kernel)
-        attributes = _attributes(x, spread.type, strides, padding, dilation_rate, kernel.shape[-2])
-    return as_before(convolution(channels_last(inputs, data_format), spread, **attributes), data_format)
+        x = channels_last(inputs, data_format)
+        spread = _of_groups(x.type, kernel)
+        attributes = _attributes(x.type, spread.type, strides, padding, dilation_rate, kernel.shape[-2])
+    return as_before(convolution(x, spread, **attributes), data_format)
 
 
 def _of_groups(x: TensorType, kernel: Tensor) -> Tensor:
@@ -651,7 +514,10 @@ def separable_conv(
     data_format: Format = "channels_last",
     dilation_rate: int | Sequence[int] = 1,
 ) -> Tensor:
-    """:func:`depthwise_conv`, and a :func:`conv` of its outputs by a kernel of one tap, (1, ..., 1, channels * multiplier, outputs)."""
+    """:func:`depthwise_conv`, and a :func:`conv` of its outputs by a kernel of one tap, (1, ..., 1, channels * multiplier, outputs).
+
+    Arguments and errors are those of these two; a pointwise kernel of more taps raises :class:`ShapeError`.
+    """
     between = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
     pointwise_kernel = as_tensor(pointwise_kernel)
     if any(size != 1 for size in pointwise_kernel.shape[:-2]):
@@ -680,13 +546,13 @@ def conv_transpose(
     """
     inputs, kernel = as_tensor(inputs), as_tensor(kernel)
     with explained("conv_transpose", inputs=inputs, kernel=kernel):
-        x = channels_last_type(inputs, data_format)
+        x = channels_last(inputs, data_format)
         if kernel.ndim != x.ndim or kernel.shape[-1] != x.shape[-1]:
             raise ShapeError(f"a kernel of shape {kernel.shape} for {x.shape[-1]} channels", fits=f"(*spatial, outputs, {x.shape[-1]})")
-        attributes = _transposed(x, kernel.type, strides, padding, output_padding, dilation_rate)
+        attributes = _transposed(x.type, kernel.type, strides, padding, output_padding, dilation_rate)
         flipped = turned(kernel)
-        convolution.rule(x, flipped.type, **attributes)
-    return as_before(convolution(channels_last(inputs, data_format), flipped, **attributes), data_format)
+        convolution.rule(x.type, flipped.type, **attributes)
+    return as_before(convolution(x, flipped, **attributes), data_format)
 
 
 def _transposed(x: TensorType, kernel: TensorType, strides: Any, padding: str, output_padding: Any, dilation_rate: Any) -> dict[str, Any]:

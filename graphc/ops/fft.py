@@ -16,7 +16,7 @@ from graphc.core.sizes import Dim
 from graphc.ops import pointwise as p
 from graphc.ops.complex_numbers import both_parts, complex, real
 from graphc.ops.creation import arange
-from graphc.ops.shape import concatenate, narrow, number, reshape, roll, zeros
+from graphc.ops.shape import after, concatenate, narrow, number, reshape, roll, zeros
 
 __all__ = [
     "fft",
@@ -105,7 +105,7 @@ def _(g: Tensor, y: Tensor, z: Tensor, axes: tuple[int, ...], inverse: bool, nor
 
 @transform.vmap
 def _(mapped: tuple[bool, ...], z: Tensor, axes: tuple[int, ...], inverse: bool, norm: Norm) -> Tensor:
-    return transform(z, axes=tuple([axis + 1 for axis in axes]), inverse=inverse, norm=norm)
+    return transform(z, axes=after(axes), inverse=inverse, norm=norm)
 
 
 def _half(n: Dim) -> Dim:

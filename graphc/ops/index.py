@@ -1,4 +1,4 @@
-"""Reading elements by place: slices, integer indices along axes, and what NumPy makes of both between brackets.
+"""Reading elements by place: basic indices, integer indices along axes, and an index for each element.
 
 Negative indices count from the end. One that is out of bounds raises IndexError on NumPy; on JAX reading there gives NaN for floats
 (the smallest number for signed integers, the largest for unsigned ones), and what is added there is dropped.
@@ -7,21 +7,19 @@ Negative indices count from the end. One that is out of bounds raises IndexError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import EllipsisType
 from typing import Annotated, Any, TypeAlias, cast
 
 import numpy as np
 
-from graphc.core import Tensor, TensorType, case, constant, describe, dtypes, op, sizes
+from graphc.core import Tensor, TensorType, case, constant, dtypes, op, sizes
 from graphc.core.attributes import Axis, DTypeName, Target
-from graphc.core.errors import ArgumentError, BoundsError, DTypeError, GraphcError, ShapeError
-from graphc.core.expr import METHODS, Constant
+from graphc.core.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from graphc.core.record import Record
 from graphc.core.sizes import Dim, Shape
 from graphc.ops import pointwise as p
 from graphc.ops.creation import arange
 from graphc.ops.reduce import sum_to
-from graphc.ops.shape import broadcast_to, expand_dims, reshape, stack, transpose
+from graphc.ops.shape import aligned, broadcast_to, expand_dims, reshape, stacked, transpose
 
 __all__ = [
     "one_hot",
@@ -67,10 +65,10 @@ def index_of(value: Any, types: tuple[TensorType, ...]) -> Index:
     items: list[Any] = list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else [value]
     used = sum(item is not None and item is not Ellipsis for item in items)
     shape = iter(types[0].shape)
-    return Index(tuple([None if item is None else _item(item, next(shape)) for item in _with_gap(items, used, types[0].ndim)]))
+    return Index(tuple([None if item is None else item_of(item, next(shape)) for item in with_gap(items, used, types[0].ndim)]))
 
 
-def _with_gap(items: list[Any], used: int, ndim: int) -> list[Any]:
+def with_gap(items: list[Any], used: int, ndim: int) -> list[Any]:
     """The items with slices in the place of ``...``, or behind the last, for the axes that are not used."""
     if used > ndim:
         raise ArgumentError(f"{used} indices for {ndim} axes", fits=f"at most {ndim}")
@@ -80,7 +78,8 @@ def _with_gap(items: list[Any], used: int, ndim: int) -> list[Any]:
     return [*items[:gap], *[slice(None)] * (ndim - used), *items[gap + 1 :]]
 
 
-def _item(item: Any, size: Dim) -> Span | int:
+def item_of(item: Any, size: Dim) -> Span | int:
+    """The entry of a basic index for an axis of this size. Raises :class:`BoundsError` for a place that it does not have."""
     if isinstance(item, slice):
         span = _span(cast("Any", item))
         if span.step == 0:
@@ -88,11 +87,12 @@ def _item(item: Any, size: Dim) -> Span | int:
         return span
     place = _whole(item)
     if isinstance(size, int) and not -size <= place < size:
-        raise BoundsError(f"index {place} is out of bounds", fits=_bounds(size))
+        raise BoundsError(f"index {place} is out of bounds", fits=bounds_of(size))
     return place
 
 
-def _bounds(size: int) -> str:
+def bounds_of(size: int) -> str:
+    """The indices that an axis of this size has, as errors name them."""
     return f"{-size} to {size - 1}" if size else "no index: the axis is empty"
 
 
@@ -192,13 +192,13 @@ def index_dtype(dtype: str) -> str:
     return "int32" if dtypes.itemsize(dtype) < 4 else dtype if dtype in dtypes.SIGNED else "int64"
 
 
-_INDICES: dict[str, Any] = {"promote": ("indices",), "compute": index_dtype, "raises": True}
+INDICES: dict[str, Any] = {"promote": ("indices",), "compute": index_dtype, "raises": True}
 
 
 @op(
     "xp.take($x, $indices, axis=$axis)",
     linear=("x",),
-    **_INDICES,
+    **INDICES,
     flops=0,
     cases=(
         case((4, 3), (2,), integers={"indices": 4}),
@@ -227,12 +227,6 @@ def _(mapped: tuple[bool, ...], x: Tensor, indices: Tensor, axis: int) -> Tensor
         return to_front(take(x, indices, axis=axis), axis)
     found = take(rows_of(x, axis + 1), rows_at(indices, x.shape[axis + 1]), axis=0)
     return transpose(found, axes=moved_axes(found.ndim, range(1, indices.ndim), axis + 1))
-
-
-def stacked(mapped: Sequence[bool], *xs: Tensor) -> list[Tensor]:
-    """Each of them as a stack; one that is none is repeated."""
-    count = next(x.shape[0] for own, x in zip(mapped, xs, strict=True) if own)
-    return [x if own else broadcast_to(x, shape=(count, *x.shape)) for own, x in zip(mapped, xs, strict=True)]
 
 
 def to_front(x: Tensor, axis: int) -> Tensor:
@@ -296,7 +290,7 @@ def add_at(x, indices, axis, length):
     return y
 ''',
     linear=("x",),
-    **_INDICES,
+    **INDICES,
     flops=_added,
     cases=(
         case((2, 3), (2,), integers={"indices": 4}, axis=0, length=4),
@@ -348,7 +342,7 @@ def _aligned(x: TensorType, indices: TensorType, axis: int) -> Shape:
 @op(
     "xp.take_along_axis($x, $indices, axis=$axis)",
     linear=("x",),
-    **_INDICES,
+    **INDICES,
     flops=0,
     cases=(
         case((3, 4), (3, 2), integers={"indices": 4}),
@@ -401,7 +395,7 @@ def add_along_axis(x, indices, axis, length):
     return jnp.zeros(x.shape[:axis] + (length,) + x.shape[axis + 1:], x.dtype).at[tuple(grid)].add(x)
 ''',
     linear=("x",),
-    **_INDICES,
+    **INDICES,
     flops=_added,
     cases=(
         case((3, 2), (3, 2), integers={"indices": 4}, axis=1, length=4),
@@ -422,7 +416,7 @@ def _(g: Tensor, y: Tensor, x: Tensor, indices: Tensor, axis: int, length: Dim) 
 
 @add_along_axis.vmap
 def _(mapped: tuple[bool, ...], x: Tensor, indices: Tensor, axis: int, length: Dim) -> Tensor:
-    x, indices = stacked(mapped, x, indices)
+    x, indices = stacked(mapped, (x, indices))
     return add_along_axis(x, indices, axis=axis + 1, length=length)
 
 
@@ -456,7 +450,7 @@ def pick(x, indices):
     return rows[np.arange(len(rows)), np.reshape(indices, -1)].reshape(np.shape(indices))
 ''',
     linear=("x",),
-    **_INDICES,
+    **INDICES,
     flops=0,
     cases=(
         case((3, 4), (3,), integers={"indices": 4}),
@@ -484,7 +478,7 @@ def _(g: Tensor, y: Tensor, x: Tensor, indices: Tensor) -> tuple[Tensor | None, 
 
 @pick.vmap
 def _(mapped: tuple[bool, ...], x: Tensor, indices: Tensor) -> Tensor:
-    return pick(*stacked(mapped, x, indices))
+    return pick(*stacked(mapped, (x, indices)))
 
 
 # ---------------------------------------------------------------- indices along several axes
@@ -512,7 +506,7 @@ def flat_index(indices, shape, axes):
         flat, total = flat * size + jnp.where(index < 0, index + size, index), total * size
     return jnp.where(inside, flat, total)
 ''',
-    **_INDICES,
+    **INDICES,
     zero_gradient="an index carries no gradient",
     flops=0,
     cases=(
@@ -532,158 +526,4 @@ def flat_index(*indices: TensorType, shape: Target, axes: tuple[int, ...]) -> Te
 
 @flat_index.vmap
 def _(mapped: tuple[bool, ...], *indices: Tensor, shape: Shape, axes: tuple[int, ...]) -> Tensor:
-    rank = max([index.ndim - own for own, index in zip(mapped, indices, strict=True)])
-    level = [
-        reshape(index, (index.shape[0],) + (1,) * (rank + 1 - index.ndim) + index.shape[1:]) if own else index
-        for own, index in zip(mapped, indices, strict=True)
-    ]
-    return flat_index(level, shape=shape, axes=axes)
-
-
-# ---------------------------------------------------------------- what stands between brackets
-class Selection(Record):
-    """An index with arrays in it, step by step: a basic index, an order of the axes, indices along one axis, and new axes.
-
-    The axes that have arrays lie together after the transposition, and ``merged`` makes one of them.
-    """
-
-    basic: Index
-    order: tuple[int, ...]
-    indices: Tensor
-    axis: int
-    count: int
-    new: tuple[int, ...]
-
-    @property
-    def whole(self) -> bool:
-        """Whether the basic index leaves everything."""
-        return {*self.basic.items} == {EVERYTHING}
-
-    def part(self, x: Tensor) -> Tensor:
-        """What the slices leave of ``x``, in the order in which it is read."""
-        part = x if self.whole else getitem(x, index=self.basic)
-        return part if self.order == tuple(range(part.ndim)) else transpose(part, axes=self.order)
-
-    def merged(self, part: Tensor) -> Tensor:
-        """The part with one axis in the place of those that have arrays."""
-        if self.count == 1:
-            return part
-        end = self.axis + self.count
-        return reshape(part, (*part.shape[: self.axis], sizes.product(part.shape[self.axis : end]), *part.shape[end:]))
-
-    def read(self, x: Tensor) -> Tensor:
-        """``x[index]``."""
-        found = take(self.merged(self.part(x)), self.indices, axis=self.axis)
-        return expand_dims(found, axis=self.new) if self.new else found
-
-
-def read(x: Tensor, index: Any) -> Tensor:
-    """``x[index]`` with all that NumPy has: slices, numbers, ``...``, None, integer arrays that broadcast, and constant masks."""
-    chosen = selection(x, index)
-    return getitem(x, index=index) if chosen is None else chosen.read(x)
-
-
-METHODS["getitem"] = read
-
-
-def selection(x: Tensor, index: Any) -> Selection | None:
-    """The steps of ``x[index]``, or None if a basic index does it in one."""
-    given: list[Any] = list(cast("tuple[Any, ...]", index)) if isinstance(index, tuple) else [index]
-    if not any(_is_array(item) for item in given):
-        return None
-    try:
-        given = [_as_array(item) if _is_array(item) else item for item in given]
-        return _steps(x, _items(x, given), _together(given))
-    except GraphcError as error:
-        if error.given:
-            raise
-        raise type(error)(f"x[...]: {error.asked}", given=[f"x: {describe(x)}"], fits=error.fits) from None
-
-
-def _together(given: list[Any]) -> bool:
-    """Whether no slice, None or ``...`` (be it for no axis) stands between the arrays, to which NumPy counts whole numbers here."""
-    places = [i for i, item in enumerate(given) if not isinstance(item, slice | EllipsisType | None)]
-    return places[-1] - places[0] == len(places) - 1
-
-
-def _is_array(item: Any) -> bool:
-    return isinstance(item, Tensor | list | tuple) or (isinstance(item, np.ndarray) and cast("Any", item).ndim > 0)
-
-
-def _as_array(item: Any) -> Tensor:
-    """An item that holds indices, or a mask, as a tensor."""
-    if isinstance(item, Tensor):
-        return item
-    if isinstance(item, list | tuple) and any(isinstance(part, Tensor) for part in cast("Sequence[Any]", item)):
-        return stack(cast("Sequence[Any]", item))
-    array: np.ndarray[Any, Any] = np.asarray(cast("Any", item))
-    return constant(array if array.size or array.dtype.kind != "f" else array.astype(np.int64))
-
-
-def _items(x: Tensor, given: list[Any]) -> list[Item | Tensor]:
-    """An entry for each axis, and None for each new one; a mask stands for the indices of what it lets through."""
-    used = sum([0 if item is None or item is Ellipsis else _axes_of_item(item) for item in given])
-    found: list[Item | Tensor] = []
-    axis = 0
-    for item in _with_gap(given, used, x.ndim):
-        entries = [None] if item is None else _entries(x, axis, item)
-        axis += 0 if item is None else len(entries)
-        found += entries
-    return found
-
-
-def _axes_of_item(item: Any) -> int:
-    return item.ndim if isinstance(item, Tensor) and item.dtype == "bool" else 1
-
-
-def _entries(x: Tensor, axis: int, item: Any) -> list[Item | Tensor]:
-    if not isinstance(item, Tensor):
-        return [_item(item, x.shape[axis])]
-    if item.dtype != "bool":
-        _refuse_outside(item, axis, x.shape[axis])
-        return [item]
-    if not isinstance(item, Constant):
-        raise DTypeError(
-            f"how many elements a mask lets through is not known before it has a value: {describe(item)}",
-            fits="a mask that is a constant; gc.where(mask, x, 0), which keeps the shape",
-        )
-    if not item.ndim or item.shape != x.shape[axis : axis + item.ndim]:
-        fits = f"shape {x.shape[axis : axis + item.ndim]}" if item.ndim else "a mask with at least one axis"
-        raise ShapeError(f"a mask of shape {item.shape} from axis {axis} on of {x.type}", fits=fits)
-    return [constant(places) for places in np.nonzero(item.value)]
-
-
-def _refuse_outside(indices: Tensor, axis: int, size: Dim) -> None:
-    """Indices that are known are checked before they are used; NumPy checks the others in the call."""
-    if isinstance(indices, Constant) and isinstance(size, int) and dtypes.is_integer(indices.dtype):
-        outside = indices.value[(indices.value < -size) | (indices.value >= size)]
-        if outside.size:
-            raise BoundsError(f"index {outside.flat[0]} is out of bounds for axis {axis} with size {size}", fits=_bounds(size))
-
-
-def _steps(x: Tensor, items: list[Item | Tensor], together: bool) -> Selection:
-    taken = [item for item in items if item is not None]
-    named = [(i, item) for i, item in enumerate(taken) if isinstance(item, Tensor)]
-    arrays = [item for _, item in named]
-    kept = [item for item in taken if not isinstance(item, int)]
-    axes = [i for i, item in enumerate(kept) if isinstance(item, Tensor)]
-    axis = axes[0] if together else 0
-    numbers = tuple([i for i, _ in named])
-    indices = arrays[0] if len(arrays) == 1 else flat_index(arrays, shape=tuple([x.shape[i] for i in numbers]), axes=numbers)
-    return Selection(
-        basic=Index(tuple([EVERYTHING if isinstance(item, Tensor) else item for item in taken])),
-        order=moved_axes(len(kept), axes, axis),
-        indices=indices,
-        axis=axis,
-        count=len(arrays),
-        new=_new_axes(items, together, indices.ndim),
-    )
-
-
-def _new_axes(items: list[Item | Tensor], together: bool, ndim: int) -> tuple[int, ...]:
-    """Where the result has axes that are new: those of the arrays stand where the first array stands, or in front."""
-    places = [i for i, item in enumerate(items) if isinstance(item, Tensor | int)]
-    front = places[0] if together else 0
-    rest = [items[:front], [item for i, item in enumerate(items) if i >= front and i not in places]]
-    layout = [*rest[0], *[EVERYTHING] * ndim, *rest[1]]
-    return tuple([i for i, item in enumerate(layout) if item is None])
+    return flat_index(aligned(mapped, indices), shape=shape, axes=axes)

@@ -16,7 +16,7 @@ from graphc.ops import pointwise as p
 from graphc.ops.creation import arange
 from graphc.ops.index import one_hot, pick
 from graphc.ops.reduce import keep, log_softmax, softmax, sum
-from graphc.ops.shape import broadcast_to, expand_dims, moveaxis, number
+from graphc.ops.shape import expand_dims, moveaxis, number, stacked
 
 __all__ = [
     "binary_crossentropy",
@@ -68,14 +68,7 @@ def _(g: Tensor, y: Tensor, labels: Tensor, logits: Tensor, axis: int) -> tuple[
 
 @softmax_crossentropy.vmap
 def _(mapped: Sequence[bool], labels: Tensor, logits: Tensor, axis: int) -> Tensor:
-    return softmax_crossentropy(*_stacks(mapped, labels, logits), axis=axis + 1)
-
-
-def _stacks(mapped: Sequence[bool], labels: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Both with the axis of the items, along which the one that all items share is repeated."""
-    count = (labels if mapped[0] else logits).shape[0]
-    wide = [x if on else broadcast_to(x, shape=(count, *x.shape)) for x, on in zip((labels, logits), mapped, strict=True)]
-    return wide[0], wide[1]
+    return softmax_crossentropy(*stacked(mapped, (labels, logits)), axis=axis + 1)
 
 
 @op(
@@ -108,7 +101,7 @@ def _(g: Tensor, y: Tensor, labels: Tensor, logits: Tensor) -> tuple[Tensor | No
 
 @sparse_softmax_crossentropy.vmap
 def _(mapped: Sequence[bool], labels: Tensor, logits: Tensor) -> Tensor:
-    return sparse_softmax_crossentropy(*_stacks(mapped, labels, logits))
+    return sparse_softmax_crossentropy(*stacked(mapped, (labels, logits)))
 
 
 def _from_front(labels: Tensor, classes: Dim) -> Tensor:
@@ -252,7 +245,7 @@ def _bounded(probability: Tensor) -> Tensor:
 
 def _wide(x: Tensor) -> Tensor:
     """In float32 at least: float16 has no number between ``1 - 1e-7`` and 1."""
-    return p.cast(x, dtype="float32") if dtypes.itemsize(x.dtype) < 4 else x
+    return as_dtype(x, dtypes.wide(x.dtype))
 
 
 def _as_float_of(output: Tensor, loss: Tensor) -> Tensor:

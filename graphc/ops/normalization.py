@@ -17,7 +17,7 @@ from graphc.core.sizes import Shape
 from graphc.ops import pointwise as p
 from graphc.ops.random import bernoulli
 from graphc.ops.reduce import mean, norm, var
-from graphc.ops.shape import reshape, zeros_like
+from graphc.ops.shape import after, reshape, zeros_like
 
 __all__ = [
     "batch_norm",
@@ -33,12 +33,12 @@ EPSILON = 1e-7
 """What Keras's functions keep a norm or a variance away from 0 by."""
 
 
-def _is_narrow(x: Tensor) -> bool:
-    return dtypes.itemsize(x.dtype) < 4
-
-
 def _wide(x: Tensor) -> Tensor:
-    return p.cast(x, dtype="float32") if _is_narrow(x) else x
+    return as_dtype(x, dtypes.wide(x.dtype))
+
+
+def _is_narrow(x: Tensor) -> bool:
+    return x.dtype != dtypes.wide(x.dtype)
 
 
 _WHOLE: dict[str, Any] = {
@@ -84,12 +84,7 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], epsilon: float) ->
 
 @standardized.vmap
 def _(mapped: Sequence[bool], x: Tensor, axis: tuple[int, ...], epsilon: float) -> Tensor:
-    return standardized(x, axis=_behind(axis), epsilon=epsilon)
-
-
-def _behind(axes: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes in a stack."""
-    return tuple([axis + 1 for axis in axes])
+    return standardized(x, axis=after(axis), epsilon=epsilon)
 
 
 def layer_norm(x: Any, scale: Any = None, offset: Any = None, axis: Any = -1, epsilon: float = EPSILON) -> Tensor:
@@ -129,7 +124,7 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], epsilon: float) ->
 
 @over_root_mean_square.vmap
 def _(mapped: Sequence[bool], x: Tensor, axis: tuple[int, ...], epsilon: float) -> Tensor:
-    return over_root_mean_square(x, axis=_behind(axis), epsilon=epsilon)
+    return over_root_mean_square(x, axis=after(axis), epsilon=epsilon)
 
 
 def rms_norm(x: Any, scale: Any = None, axis: Any = -1, epsilon: float = EPSILON) -> Tensor:

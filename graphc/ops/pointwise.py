@@ -137,6 +137,12 @@ def unary(
     return register(name, rule, emit=source, pointwise=True, partials=(d,), promote=("x",), compute=compute, group="pointwise", **fields)
 
 
+def family(name: str, rule: Callable[..., TensorType], *, d: Partial, **fields: Any) -> Op:
+    """Declare functions of one operand that are told apart by attributes, as the type rule has them."""
+    fields = {"compute": dtypes.floating, "domain": ((-3.0, 3.0),), "group": "pointwise"} | fields
+    return register(name, rule, pointwise=True, partials=(d,), promote=("x",), **fields)
+
+
 def binary(
     name: str, title: str, emit: str | None = "", *, d: tuple[Partial, Partial], returns: str = "", compute: Any = None, **fields: Any
 ) -> Op:
@@ -546,16 +552,12 @@ sinc = unary(
     sympy="sin(pi * x) / (pi * x)",
     flops=5,
 )
-sinc_derivative = register(
+sinc_derivative = family(
     "sinc_derivative",
     _sinc_type,
-    pointwise=True,
-    promote=("x",),
+    d=lambda y, x, order: sinc_derivative(x, order=order + 1),
     compute=dtypes.averaging_in_order,
-    group="pointwise",
-    domain=((-3.0, 3.0),),
     flops=_sinc_flops,
-    partials=(lambda y, x, order: sinc_derivative(x, order=order + 1),),
     cases=tuple([case((3,), order=order) for order in (1, 2, 3)]),
 )
 
@@ -816,45 +818,30 @@ def _celu_type(x: TensorType, *, alpha: float = 1.0) -> TensorType:
     return x
 
 
-elu = register(
+elu = family(
     "elu",
     _elu_type,
-    pointwise=True,
-    promote=("x",),
-    compute=dtypes.floating,
-    group="pointwise",
-    domain=((-3.0, 3.0),),
     flops=5,
-    partials=(lambda y, x, alpha: where(x > 0, 1, alpha * exp(minimum(x, 0))),),
+    d=lambda y, x, alpha: where(x > 0, 1, alpha * exp(minimum(x, 0))),
     kinks=lambda x, alpha: equal(x, 0),
     kink_note="alpha at 0",
     sympy="Piecewise((x, x > 0), (alpha * (exp(x) - 1), True))",
     cases=(case((3,), alpha=0.5),),
 )
-leaky_relu = register(
+leaky_relu = family(
     "leaky_relu",
     _leaky_type,
-    pointwise=True,
-    promote=("x",),
-    compute=dtypes.floating,
-    group="pointwise",
-    domain=((-3.0, 3.0),),
     flops=3,
-    partials=(lambda y, x, negative_slope: where(x > 0, 1, as_like(negative_slope, x)),),
+    d=lambda y, x, negative_slope: where(x > 0, 1, as_like(negative_slope, x)),
     kinks=lambda x, negative_slope: equal(x, 0),
     kink_note="the negative slope at 0",
     sympy="Piecewise((x, x > 0), (negative_slope * x, True))",
 )
-celu = register(
+celu = family(
     "celu",
     _celu_type,
-    pointwise=True,
-    promote=("x",),
-    compute=dtypes.floating,
-    group="pointwise",
-    domain=((-3.0, 3.0),),
     flops=6,
-    partials=(lambda y, x, alpha: exp(minimum(x, 0) / alpha),),
+    d=lambda y, x, alpha: exp(minimum(x, 0) / alpha),
     sympy="Piecewise((x, x > 0), (alpha * (exp(x / alpha) - 1), True))",
     cases=(case((2, 3), alpha=0.3),),
 )

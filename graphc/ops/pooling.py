@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -12,27 +13,28 @@ from graphc.core import Case, Op, Tensor, TensorType, as_tensor, case, constant,
 from graphc.core.attributes import Target
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.sizes import Dim, Shape
-from graphc.ops.convolution import (
-    Format,
-    Padding,
-    Pads,
-    an_axis,
-    as_before,
-    channels_last,
-    channels_last_type,
-    dilated,
-    each_axis,
-    explained,
-    pads,
-    window_count,
-)
 from graphc.ops.index import take
 from graphc.ops.pointwise import cast, logical_and
 from graphc.ops.product import matmul
 from graphc.ops.reduce import max as _max
 from graphc.ops.reduce import mean
 from graphc.ops.shape import ones, reshape, stacked, zeros_like
-from graphc.ops.window_source import REDUCED, SPREAD
+from graphc.ops.spatial import (
+    Format,
+    Padding,
+    Pads,
+    adjoint_pads,
+    an_axis,
+    as_before,
+    channels_last,
+    dilated,
+    each_axis,
+    explained,
+    pads,
+    spatial_axes,
+    window_count,
+)
+from graphc.ops.window_source import JAX_OVERLAP, JAX_TIES, JAX_WINDOWS, REDUCED, SPREAD, TIES, WINDOWS
 
 __all__ = [
     "average_pool",
@@ -53,20 +55,6 @@ def _places(x: TensorType, size: Sizes, strides: Sizes, padding: Pads, dilation:
     """How many windows there are along each spatial axis."""
     axes = zip(x.shape[1:-1], size, strides, padding, dilation, strict=True)
     return tuple([window_count(n + low + high, dilated(k, d), s) for n, k, s, (low, high), d in axes])
-
-
-def _stacked(of: Op, x: Tensor, **attributes: Any) -> Tensor:
-    """The op on a stack of batches, as one batch of them all."""
-    count, batch, *rest = x.shape
-    y = of(reshape(x, (count * batch, *rest)), **attributes)
-    return reshape(y, (count, batch, *y.shape[1:]))
-
-
-def _all_stacked(of: Op, mapped: tuple[bool, ...], operands: Sequence[Tensor], attributes: dict[str, Any]) -> Tensor:
-    """The op of several operands on stacks of batches, as one batch of them all."""
-    whole = stacked(mapped, operands)
-    y = of(*[reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:])) for x in whole], **attributes)
-    return reshape(y, (*whole[0].shape[:2], *y.shape[1:]))
 
 
 def _taps(node: Tensor) -> Dim:
@@ -154,87 +142,15 @@ def window_sum(x: TensorType, *, size: Sizes, strides: Sizes, padding: Pads, inp
 
 @window_sum.vjp
 def _(g: Tensor, y: Tensor, x: Tensor, size: Sizes, strides: Sizes, padding: Pads, input_dilation: Sizes, dilation: Sizes) -> tuple[Tensor]:
-    back: list[tuple[Dim, Dim]] = []
-    for i, (low, _) in enumerate(padding):
-        width, span = dilated(x.shape[i + 1], input_dilation[i]), dilated(y.shape[i + 1], strides[i])
-        back.append((dilated(size[i], dilation[i]) - 1 - low, width - span + low))
-    attributes: dict[str, Any] = {"strides": input_dilation, "padding": tuple(back), "input_dilation": strides}
+    around = adjoint_pads(x, size, y, strides, padding, input_dilation, dilation)
+    attributes: dict[str, Any] = {"strides": input_dilation, "padding": around, "input_dilation": strides}
     return (window_sum(g, size=size, dilation=dilation, **attributes),)
-
-
-@window_sum.vmap
-def _(
-    mapped: tuple[bool, ...],
-    x: Tensor,
-    size: Sizes,
-    strides: Sizes,
-    padding: Pads,
-    input_dilation: Sizes,
-    dilation: Sizes,
-) -> Tensor:
-    attributes: dict[str, Any] = {"strides": strides, "padding": padding, "input_dilation": input_dilation}
-    return _stacked(window_sum, x, size=size, dilation=dilation, **attributes)
-
-
-_WINDOWS = '''
-def windows(x, size, strides, padding, dilation, fill=0):
-    """A copy of each window: the places, then the taps, between batch and channels."""
-    n, x = len(size), spread(x, padding, (1,) * len(size), fill)
-    places = [(n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip(x.shape[1:-1], size, strides, dilation)]
-    first, *steps, last = x.strides
-    moves, reach = [n * s for n, s in zip(steps, strides)], [n * d for n, d in zip(steps, dilation)]
-    shape = (x.shape[0], *places, *size, x.shape[-1])
-    return np.lib.stride_tricks.as_strided(x, shape, (first, *moves, *reach, last), writeable=False).copy()
-'''
-_JAX_WINDOWS = '''
-def windows(x, size, strides, padding, dilation, fill=0):
-    """Each window: the places, then the taps, between batch and channels."""
-    n, x = len(size), jnp.pad(x, ((0, 0), *padding, (0, 0)), constant_values=fill)
-    for axis in range(n, 0, -1):
-        k, s, d = size[axis - 1], strides[axis - 1], dilation[axis - 1]
-        reach = (x.shape[axis] - (k - 1) * d - 1) // s * s + 1
-        x = jnp.stack([jax.lax.slice_in_dim(x, t * d, t * d + reach, s, axis) for t in range(k)], axis + 1)
-    return jnp.transpose(x, (0, *range(1, 2 * n, 2), *range(2, 2 * n + 1, 2), 2 * n + 1))
-'''
-_JAX_TIES = (
-    _JAX_WINDOWS
-    + '''
-
-def window_ties(x, size, strides, padding, dilation):
-    """One over how many items share the largest of a window, at each of them, and 0 elsewhere and in the padding. The largest
-    is taken from the very copies that it is compared with, and the first is known by its place, however XLA rounds x."""
-    n, rows = len(size), windows(x, size, strides, padding, dilation, -jnp.inf)
-    inside = windows(jnp.ones((1, *x.shape[1:-1], 1), bool), size, strides, padding, dilation)
-    shape, count = rows.shape, 1
-    for k in size:
-        count *= k
-    rows = rows.reshape(*shape[:n + 1], count, shape[-1])
-    inside = inside.reshape(1, *shape[1:n + 1], count, 1)
-    first = jnp.argmax(rows, -2, keepdims=True) == jnp.arange(count)[:, None]
-    tie = (((rows == jnp.max(rows, -2, keepdims=True)) | first) & inside).astype(jnp.promote_types(x.dtype, jnp.float32))
-    return (tie / jnp.maximum(jnp.sum(tie, -2, keepdims=True), 1)).astype(x.dtype).reshape(shape)
-'''
-)
-_JAX_OVERLAP = '''
-
-def overlap_add(x, space, strides, padding, dilation):
-    """Windows added up where they came from, one axis after the other; what is in the padding is dropped."""
-    n = len(space)
-    for axis, (total, s, (low, _), d) in enumerate(zip(space, strides, padding, dilation), 1):
-        reach, taps, y = (x.shape[axis] - 1) * s + 1, jnp.moveaxis(x, n + 1, 0), 0
-        for t in range(len(taps)):
-            edges = [(0, 0, 0)] * (taps.ndim - 1)
-            edges[axis] = (t * d - low, total - (t * d - low) - reach, s - 1)
-            y = y + jax.lax.pad(taps[t], jnp.zeros((), x.dtype), edges)
-        x = y
-    return x
-'''
 
 
 @op(
     "windows($x, $size, $strides, $padding, $dilation)",
-    helper=SPREAD + "\n\n" + _WINDOWS,
-    jax_helper=_JAX_WINDOWS,
+    helper=SPREAD + "\n\n" + WINDOWS,
+    jax_helper=JAX_WINDOWS,
     linear=("x",),
     flops=0,
     cases=_CASES,
@@ -247,11 +163,6 @@ def windows(x: TensorType, *, size: Sizes, strides: Sizes, padding: Pads, dilati
 @windows.vjp
 def _(g: Tensor, y: Tensor, x: Tensor, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> tuple[Tensor]:
     return (overlap_add(g, space=x.shape[1:-1], strides=strides, padding=padding, dilation=dilation),)
-
-
-@windows.vmap
-def _(mapped: tuple[bool, ...], x: Tensor, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> Tensor:
-    return _stacked(windows, x, size=size, strides=strides, padding=padding, dilation=dilation)
 
 
 @op(
@@ -270,7 +181,7 @@ def overlap_add(x, space, strides, padding, dilation):
         x = y[(*lead, slice(low, low + total))]
     return x
 ''',
-    jax_helper=_JAX_OVERLAP,
+    jax_helper=JAX_OVERLAP,
     linear=("x",),
     promote=("x",),
     compute=dtypes.numeric,
@@ -299,16 +210,11 @@ def _(g: Tensor, y: Tensor, x: Tensor, space: Shape, strides: Sizes, padding: Pa
     return (windows(g, size=x.shape[len(space) + 1 : -1], strides=strides, padding=padding, dilation=dilation),)
 
 
-@overlap_add.vmap
-def _(mapped: tuple[bool, ...], x: Tensor, space: Shape, strides: Sizes, padding: Pads, dilation: Sizes) -> Tensor:
-    return _stacked(overlap_add, x, space=space, strides=strides, padding=padding, dilation=dilation)
-
-
 @op(
     "window_ties($x, $size, $strides, $padding, $dilation)",
     helper=SPREAD
     + "\n\n"
-    + _WINDOWS
+    + WINDOWS
     + '''
 
 def window_ties(x, size, strides, padding, dilation):
@@ -318,7 +224,7 @@ def window_ties(x, size, strides, padding, dilation):
     tie = (rows == rows.max(taps, keepdims=True)) & inside
     return (tie / np.maximum(tie.sum(taps, keepdims=True), 1)).astype(x.dtype)
 ''',
-    jax_helper=_JAX_TIES,
+    jax_helper=JAX_TIES,
     promote=("x",),
     compute=dtypes.floating,
     flops=5,
@@ -328,11 +234,6 @@ def window_ties(x, size, strides, padding, dilation):
 def window_ties(x: TensorType, *, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> TensorType:
     """One over how many items share the largest of a window, at each of them: (batch, *places, *size, channels)."""
     return x.with_shape((x.shape[0], *_places(x, size, strides, padding, dilation), *size, x.shape[-1]))
-
-
-@window_ties.vmap
-def _(mapped: tuple[bool, ...], x: Tensor, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> Tensor:
-    return _stacked(window_ties, x, size=size, strides=strides, padding=padding, dilation=dilation)
 
 
 def _tied(y: Tensor, x: Tensor, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> tuple[Tensor]:
@@ -389,45 +290,6 @@ def _(g: Tensor, y: Tensor, x: Tensor, size: Sizes, strides: Sizes, padding: Pad
     return (window_max_gradient(g, x, y, size=size, strides=strides, padding=padding, dilation=dilation),)
 
 
-@window_max.vmap
-def _(mapped: tuple[bool, ...], x: Tensor, size: Sizes, strides: Sizes, padding: Pads, dilation: Sizes) -> Tensor:
-    return _stacked(window_max, x, size=size, strides=strides, padding=padding, dilation=dilation)
-
-
-_SHARED = (
-    REDUCED
-    + '''
-
-
-def taps_of(x, y, size, strides, padding, dilation):
-    """For each tap: where its items are in x, and of which windows y they are."""
-    starts = [[t * d - low for t, d, (low, _) in zip(tap, dilation, padding)] for tap in np.ndindex(*size)]
-    return [landing(y.shape[1:-1], start, strides, x.shape[1:-1]) for start in starts]
-
-
-def ties_of(taps, x, y):
-    """For each tap, where its item is the largest; and how many are."""
-    count, ties = np.zeros(y.shape, np.uint8 if len(taps) < 256 else np.int32), []
-    for items, of in taps:
-        tie, spot = np.equal(x[items], y[of]), count[of]
-        np.add(spot, tie.view(np.uint8), out=spot)
-        ties.append(tie.view(np.int8))
-    return ties, count
-
-
-def bits_of(x):
-    """x as integers of its width: a choice between a number and 0 is made faster with the bits than with a condition."""
-    return x.view(f"i{x.itemsize}")
-
-
-def shared(x, count):
-    """x over so many as tie."""
-    return np.divide(x, np.maximum(count, 1, dtype=np.float32), dtype=np.result_type(x, np.float32)).astype(x.dtype, copy=False)
-'''
-)
-"""What the gradient of a largest item and its tangent have in common."""
-
-
 def _windowed(of: Case) -> Sizes:
     """The shape of the windows of a case."""
     x = TensorType("float64", of.shapes[0])
@@ -457,7 +319,7 @@ def _check_largest(x: TensorType, largest: TensorType, size: Sizes, strides: Siz
     "window_max_gradient($cotangent, $x, $largest, $size, $strides, $padding, $dilation)",
     out="window_max_gradient($cotangent, $x, $largest, $size, $strides, $padding, $dilation, $out)",
     imports=_IMPORT,
-    helper=_SHARED
+    helper=TIES
     + '''
 
 
@@ -489,8 +351,8 @@ def window_max_gradient(g, x, largest, size, strides, padding, dilation, out=Non
     in_blocks(block, x, largest)
     return into
 ''',
-    jax_helper=_JAX_TIES
-    + _JAX_OVERLAP
+    jax_helper=JAX_TIES
+    + JAX_OVERLAP
     + '''
 
 
@@ -533,26 +395,11 @@ def _(
     return back, zeros_like(x), zeros_like(largest)
 
 
-@window_max_gradient.vmap
-def _(
-    mapped: tuple[bool, ...],
-    cotangent: Tensor,
-    x: Tensor,
-    largest: Tensor,
-    size: Sizes,
-    strides: Sizes,
-    padding: Pads,
-    dilation: Sizes,
-) -> Tensor:
-    attributes: dict[str, Any] = {"size": size, "strides": strides, "padding": padding, "dilation": dilation}
-    return _all_stacked(window_max_gradient, mapped, (cotangent, x, largest), attributes)
-
-
 @op(
     "window_max_tangent($tangent, $x, $largest, $size, $strides, $padding, $dilation)",
     out="window_max_tangent($tangent, $x, $largest, $size, $strides, $padding, $dilation, $out)",
     imports=_IMPORT,
-    helper=_SHARED
+    helper=TIES
     + '''
 
 
@@ -575,7 +422,7 @@ def window_max_tangent(t, x, largest, size, strides, padding, dilation, out=None
     in_blocks(block, x, y)
     return y
 ''',
-    jax_helper=_JAX_TIES
+    jax_helper=JAX_TIES
     + '''
 
 def window_max_tangent(t, x, largest, size, strides, padding, dilation):
@@ -616,19 +463,16 @@ def _(
     return back, zeros_like(x), zeros_like(largest)
 
 
-@window_max_tangent.vmap
-def _(
-    mapped: tuple[bool, ...],
-    tangent: Tensor,
-    x: Tensor,
-    largest: Tensor,
-    size: Sizes,
-    strides: Sizes,
-    padding: Pads,
-    dilation: Sizes,
-) -> Tensor:
-    attributes: dict[str, Any] = {"size": size, "strides": strides, "padding": padding, "dilation": dilation}
-    return _all_stacked(window_max_tangent, mapped, (tangent, x, largest), attributes)
+# ---------------------------------------------------------------- on stacks of what they take
+def _in_one_batch(f: Op, mapped: tuple[bool, ...], *operands: Tensor, **attributes: Any) -> Tensor:
+    """The batches of a stack are one batch of them all."""
+    whole = stacked(mapped, operands)
+    y = f(*[reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:])) for x in whole], **attributes)
+    return reshape(y, (*whole[0].shape[:2], *y.shape[1:]))
+
+
+for _f in (window_sum, windows, overlap_add, window_ties, window_max, window_max_gradient, window_max_tangent):
+    _f.batch = partial(_in_one_batch, _f)
 
 
 # ---------------------------------------------------------------- what users call
@@ -667,12 +511,14 @@ def max_pool(
 ) -> Tensor:
     """The largest item of each window over one, two or three spatial axes; the windows are ``pool_size`` apart by default.
 
-    Padding is ``-inf``, so that it is never the largest. Items that tie share the gradient evenly. NaN if one is NaN.
+    Padding is ``-inf``, so that it is never the largest. Items that tie share the gradient evenly. NaN if one is NaN. Raises
+    :class:`ShapeError` where a window does not fit or has nothing but padding, :class:`ArgumentError` for an option that is none.
     """
     inputs = as_tensor(inputs)
     with explained("max_pool", inputs=inputs):
-        attributes = _pooled(channels_last_type(inputs, data_format), pool_size, strides, padding, dilation_rate)
-    return as_before(window_max(channels_last(inputs, data_format), **attributes), data_format)
+        x = channels_last(inputs, data_format)
+        attributes = _pooled(x.type, pool_size, strides, padding, dilation_rate)
+    return as_before(window_max(x, **attributes), data_format)
 
 
 def average_pool(
@@ -687,11 +533,11 @@ def average_pool(
     """The mean of each window over one, two or three spatial axes; the windows are ``pool_size`` apart by default.
 
     A window that reaches over the border is divided by the items that it has, or by ``pool_size`` with ``count_padding``.
-    Integers are averaged as float64.
+    Integers are averaged as float64. Raises as :func:`max_pool` does.
     """
     inputs = as_tensor(inputs)
     with explained("average_pool", inputs=inputs):
-        attributes = _pooled(channels_last_type(inputs, data_format), pool_size, strides, padding, dilation_rate)
+        attributes = _pooled(channels_last(inputs, data_format).type, pool_size, strides, padding, dilation_rate)
         dtype = dtypes.averaging(dtypes.numeric(inputs.dtype))
     attributes["input_dilation"] = (1,) * (inputs.ndim - 2)
     wide = dtype if dtypes.itemsize(dtype) > 2 else "float32"  # a sum may overflow what its mean does not
@@ -704,17 +550,11 @@ def average_pool(
     return as_before(mean if wide == dtype else cast(mean, dtype=dtype), data_format)
 
 
-def _space(x: Tensor, data_format: str) -> tuple[int, ...]:
-    """The spatial axes."""
-    channels_last_type(x, data_format)
-    return tuple(range(1, x.ndim - 1) if data_format == "channels_last" else range(2, x.ndim))
-
-
 def global_average_pool(inputs: Any, data_format: Format = "channels_last", keepdims: bool = False) -> Tensor:
     """The mean over all spatial axes: (batch, channels), or with axes of size 1 for them."""
     inputs = as_tensor(inputs)
     with explained("global_average_pool", inputs=inputs):
-        axes = _space(inputs, data_format)
+        axes = spatial_axes(inputs, data_format)
     return mean(inputs, axis=axes, keepdims=keepdims)
 
 
@@ -722,7 +562,7 @@ def global_max_pool(inputs: Any, data_format: Format = "channels_last", keepdims
     """The largest over all spatial axes: (batch, channels), or with axes of size 1 for them."""
     inputs = as_tensor(inputs)
     with explained("global_max_pool", inputs=inputs):
-        axes = _space(inputs, data_format)
+        axes = spatial_axes(inputs, data_format)
     return _max(inputs, axis=axes, keepdims=keepdims)
 
 
@@ -736,12 +576,14 @@ def unfold(
 ) -> Tensor:
     """The patches of ``images``, each as one row: (batch, *places, patch), in which the channels are innermost.
 
-    With ``data_format="channels_first"`` the patches take the place of the channels. They are ``size`` apart by default.
+    With ``data_format="channels_first"`` the patches take the place of the channels. They are ``size`` apart by default. Raises
+    :class:`ShapeError` where a patch does not fit, :class:`ArgumentError` for an option that is none.
     """
     images = as_tensor(images)
     with explained("unfold", images=images):
-        attributes = _asked(channels_last_type(images, data_format), size, strides, padding, dilation_rate, "size")
-    patches = windows(channels_last(images, data_format), **attributes)
+        x = channels_last(images, data_format)
+        attributes = _asked(x.type, size, strides, padding, dilation_rate, "size")
+    patches = windows(x, **attributes)
     n = images.ndim - 2
     return as_before(reshape(patches, (*patches.shape[: n + 1], sizes.product(patches.shape[n + 1 :]))), data_format)
 
@@ -755,10 +597,13 @@ def fold(
     padding: Padding = "valid",
     data_format: Format = "channels_last",
 ) -> Tensor:
-    """Patches added up where :func:`unfold` took them from, in images of ``image_size``: its adjoint."""
+    """Patches added up where :func:`unfold` took them from, in images of ``image_size``: its adjoint.
+
+    Raises :class:`ShapeError` for what is not the patches of such images, :class:`ArgumentError` for an option that is none.
+    """
     patches = as_tensor(patches)
     with explained("fold", patches=patches):
-        rows = channels_last(patches, data_format) if channels_last_type(patches, data_format) else patches
+        rows = channels_last(patches, data_format)
         n = patches.ndim - 2
         space = sizes.canonical(image_size)
         channels = sizes.divide(rows.shape[-1], math.prod(an_axis(size, n, "size")))
@@ -796,11 +641,12 @@ def resize(
     """Images, or signals and volumes, with other spatial sizes: each item is interpolated at the place of its centre.
 
     No low-pass filter is applied before items are left out. Linear in ``images``; integers are interpolated as float64, and stay
-    what they are for ``"nearest"``. The spatial sizes have to be numbers.
+    what they are for ``"nearest"``. Raises :class:`ShapeError` unless the spatial sizes are numbers, :class:`ArgumentError` for an option
+    that is none.
     """
     images = as_tensor(images)
     with explained("resize", images=images):
-        axes = _space(images, data_format)
+        axes = spatial_axes(images, data_format)
         targets = an_axis(size, len(axes), "size")
         if interpolation != "nearest" and interpolation not in _KERNELS:
             raise ArgumentError(f"interpolation={interpolation!r}", fits=", ".join(["'nearest'", *map(repr, _KERNELS)]))

@@ -31,17 +31,22 @@ def _into(a: TensorType, b: TensorType) -> str:
     return "np.dot($a, $b, $out)" if a.ndim == b.ndim == 2 else "np.matmul($a, $b, $out)"
 
 
+_PRODUCT: dict[str, Any] = {
+    "linear": ("a", "b"),
+    "promote": ("a", "b"),
+    "flops": _flops,
+    "text": "$a · $b",
+    "tex": r"$a \, $b",
+    "binds": 2,
+    "ulps": 16,
+}
+
+
 @op(
     _called,
     jax="xp.matmul($a, $b)",
     out=_into,
-    linear=("a", "b"),
-    promote=("a", "b"),
-    flops=_flops,
-    text="$a · $b",
-    tex=r"$a \, $b",
-    binds=2,
-    ulps=16,
+    **_PRODUCT,
     cases=(
         case((2, 3), (3, 4)),
         case((3,), (3,)),
@@ -118,13 +123,7 @@ def _places(value: Any, types: tuple[TensorType, ...]) -> tuple[int, ...]:
     "np.ascontiguousarray(np.moveaxis(np.matmul($a, $b), range(len($places)), $places))",
     jax="xp.moveaxis(xp.matmul($a, $b), range(len($places)), $places)",
     out="np.matmul($a, $b, out=$out.transpose($places))",
-    linear=("a", "b"),
-    promote=("a", "b"),
-    flops=_flops,
-    text="$a · $b",
-    tex=r"$a \, $b",
-    binds=2,
-    ulps=16,
+    **_PRODUCT,
     group="internal",
     cases=(
         case((2, 3, 4), (2, 4, 5), places=(1, 0, 2)),

@@ -11,10 +11,11 @@ import numpy as np
 from graphc.core import OPS, Op, Tensor, TensorType, as_tensor, case, constant, describe, dtypes, op
 from graphc.core.attributes import Axes, Axis, DTypeName, axes_of
 from graphc.core.errors import ArgumentError, ShapeError
+from graphc.core.op import as_dtype
 from graphc.core.sizes import Dim, Shape
 from graphc.ops import pointwise as p
 from graphc.ops.accumulation import products_of_others
-from graphc.ops.shape import after, broadcast_to, moveaxis, number, reshape, stacked, transpose
+from graphc.ops.shape import after, along_the_next, broadcast_to, moveaxis, number, reshape, stacked, transpose
 
 __all__ = [
     "all",
@@ -74,16 +75,9 @@ def divide_by_count(g: Tensor, count: Dim) -> Tensor:
     return p.cast(p.cast(g, dtype="float32") / number(count, "float32"), dtype=g.dtype)
 
 
-def _flops(node: Tensor) -> Dim:
-    return node.inputs[0].size
-
-
-def _four_flops(node: Tensor) -> Dim:
-    return node.inputs[0].size * 4
-
-
-def _five_flops(node: Tensor) -> Dim:
-    return node.inputs[0].size * 5
+def _each(count: int) -> Callable[[Tensor], Dim]:
+    """So many operations for each element of the operand."""
+    return lambda node: node.inputs[0].size * count
 
 
 def _summed(x: TensorType, axis: tuple[int, ...], keepdims: bool, out: str) -> str:
@@ -161,7 +155,7 @@ def _sum_into(x: TensorType, axis: tuple[int, ...], keepdims: bool) -> str:
     linear=("x",),
     promote=("x",),
     compute=dtypes.accumulator,
-    flops=_flops,
+    flops=_each(1),
     cases=(*_CASES, case((0, 3), axis=0)),
     text="Σ $x",
     tex=r"\sum $x",
@@ -199,7 +193,7 @@ def sum_to(x: Tensor, shape: Shape) -> Tensor:
     linear=("x",),
     promote=("x",),
     compute=dtypes.averaging,
-    flops=_flops,
+    flops=_each(1),
     cases=_CASES,
     text="mean($x)",
     ulps=8,
@@ -219,11 +213,6 @@ def _(x: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor:
     if dtypes.itemsize(x.dtype) > 2:
         return divide_by_count(sum(x, axis=axis, keepdims=keepdims), _count(x.type, axis))
     return p.cast(mean(p.cast(x, dtype="float32"), axis=axis, keepdims=keepdims), dtype=x.dtype)
-
-
-def _counted_in(dtype: str) -> str:
-    """The dtype that ties are counted in: float16 holds no count above 65,504."""
-    return "float32" if dtypes.itemsize(dtype) < 4 else dtype
 
 
 @op(
@@ -269,7 +258,7 @@ def _(mapped: tuple[bool, ...], x: Tensor, y: Tensor, axis: tuple[int, ...], lar
 
 
 def _even_shares(y: Tensor, x: Tensor, axis: tuple[int, ...], largest: bool) -> Tensor:
-    return ties(x, keep(y, x, axis), axis=axis, largest=largest, dtype=_counted_in(x.dtype))
+    return ties(x, keep(y, x, axis), axis=axis, largest=largest, dtype=dtypes.wide(x.dtype))
 
 
 def _tied(largest: bool) -> Callable[..., tuple[Tensor]]:
@@ -291,7 +280,7 @@ def _extremum(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], largest: b
     "np.maximum.reduce($x, axis=$axis, keepdims=$keepdims)",
     jax="xp.max($x, axis=$axis, keepdims=$keepdims)",
     out="np.maximum.reduce($x, axis=$axis, keepdims=$keepdims, out=$out)",
-    flops=_flops,
+    flops=_each(1),
     cases=_CASES,
     kink_note="ties share the gradient evenly, and so do NaNs",
     choice=_tied(largest=True),
@@ -312,7 +301,7 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) ->
     "np.minimum.reduce($x, axis=$axis, keepdims=$keepdims)",
     jax="xp.min($x, axis=$axis, keepdims=$keepdims)",
     out="np.minimum.reduce($x, axis=$axis, keepdims=$keepdims, out=$out)",
-    flops=_flops,
+    flops=_each(1),
     cases=_CASES,
     kink_note="ties share the gradient evenly, and so do NaNs",
     choice=_tied(largest=False),
@@ -330,7 +319,7 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) ->
 
 
 _INDEX: dict[str, Any] = {
-    "flops": _flops,
+    "flops": _each(1),
     "zero_gradient": "an index jumps, and is flat between its jumps",
     "cases": (case((2, 3), axis=0), case((2, 3), axis=-1), case((4,), axis=0)),
 }
@@ -355,7 +344,7 @@ def argmin(x: TensorType, *, axis: Axis = -1) -> TensorType:
 _TRUTH: dict[str, Any] = {
     "promote": ("x",),
     "compute": lambda dtype: "bool",
-    "flops": _flops,
+    "flops": _each(1),
     "cases": _CASES,
     "zero_gradient": "truth values carry no gradient",
 }
@@ -406,7 +395,7 @@ def average(x: Any, axis: Any = None, weights: Any = None, keepdims: bool = Fals
     out="np.multiply.reduce($x, axis=$axis, keepdims=$keepdims, out=$out)",
     promote=("x",),
     compute=dtypes.accumulator,
-    flops=_flops,
+    flops=_each(1),
     cases=(*_CASES, case((0, 3), axis=0)),
     text="Π $x",
     tex=r"\prod $x",
@@ -450,19 +439,18 @@ def _rows(x: Tensor, axis: tuple[int, ...]) -> Tensor:
 def _divisor(x: Tensor, axis: tuple[int, ...], ddof: int, dtype: str) -> Tensor:
     """The count less ``ddof``, and no less than 0, in a dtype that holds it."""
     left = _count(x.type, axis) - ddof
-    dtype = _counted_in(dtype)
-    return p.maximum(number(left, dtype), 0)
+    return p.maximum(number(left, dtypes.wide(dtype)), 0)
 
 
 def _divided(total: Tensor, x: Tensor, axis: tuple[int, ...], ddof: int) -> Tensor:
-    quotient = p.cast(total, dtype=_counted_in(total.dtype)) / _divisor(x, axis, ddof, total.dtype)
+    quotient = p.cast(total, dtype=dtypes.wide(total.dtype)) / _divisor(x, axis, ddof, total.dtype)
     return p.cast(quotient, dtype=total.dtype)
 
 
 _SPREAD: dict[str, Any] = {
     "promote": ("x",),
     "compute": dtypes.averaging,
-    "flops": _four_flops,
+    "flops": _each(4),
     "cases": (*_CASES[:-1], case((4,), ddof=1), case((2, 3), axis=1, ddof=1), case((3, 1), axis=1)),
     "ulps": 8,
 }
@@ -476,7 +464,7 @@ def var(x: TensorType, *, axis: Axes = _ALL, keepdims: bool = False, ddof: int =
 
 @var.decompose
 def _(x: Tensor, axis: tuple[int, ...], keepdims: bool, ddof: int) -> Tensor:
-    wide = p.cast(x, dtype=_counted_in(x.dtype)) if dtypes.itemsize(x.dtype) < 4 else x
+    wide = as_dtype(x, dtypes.wide(x.dtype))
     squares = p.square(wide - mean(wide, axis=axis, keepdims=True))
     found = _divided(sum(squares, axis=axis, keepdims=keepdims), x, axis, ddof)
     return found if wide is x else p.cast(found, dtype=x.dtype)
@@ -544,7 +532,7 @@ def _at_zero(y: Tensor, x: Tensor, ord: float, axis: tuple[int, ...], keepdims: 
     jax_helper=_NORM.replace("np.", "jnp."),
     promote=("x",),
     compute=dtypes.floating,
-    flops=_five_flops,
+    flops=_each(5),
     cases=(*_CASES[:-1], case((0, 3), axis=0), case((2, 3), ord=3.0), case((2, 3), ord=2.5, axis=1)),
     kink_note="0 at 0",
     choice=_at_zero,
@@ -627,7 +615,7 @@ def median(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     jax="jax.scipy.special.logsumexp($x, axis=$axis, keepdims=$keepdims)",
     promote=("x",),
     compute=dtypes.floating,
-    flops=_four_flops,
+    flops=_each(4),
     cases=_CASES,
     tex=r"\operatorname{logsumexp}($x)",
 )
@@ -660,7 +648,7 @@ _SOFT = (case((2, 3)), case((2, 3), axis=0), case((4,)), case((2, 1)))
     jax="jax.nn.softmax($x, axis=$axis)",
     promote=("x",),
     compute=dtypes.floating,
-    flops=_five_flops,
+    flops=_each(5),
     cases=_SOFT,
     ulps=8,
 )
@@ -686,7 +674,7 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...]) -> tuple[Tensor]:
     jax="jax.nn.log_softmax($x, axis=$axis)",
     promote=("x",),
     compute=dtypes.floating,
-    flops=_five_flops,
+    flops=_each(5),
     cases=_SOFT,
     ulps=8,
 )
@@ -730,15 +718,8 @@ for _reduction in (var, std):
     _reduction.vmap(_spread_over_the_rest(_reduction))
 
 
-def _along_the_next(op: Op) -> Callable[..., Tensor]:
-    def rule(mapped: tuple[bool, ...], x: Tensor, axis: Any) -> Tensor:
-        return op(x, axis=axis + 1)
-
-    return rule
-
-
 for _reduction in (argmax, argmin):
-    _reduction.vmap(_along_the_next(_reduction))
+    _reduction.vmap(along_the_next(_reduction))
 
 
 def _softly_over_the_rest(op: Op) -> Callable[..., Tensor]:

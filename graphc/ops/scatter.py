@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast
 
 import numpy as np
 
-from graphc.core import Tensor, TensorType, as_tensor, case, constant, describe, dtypes, op, sizes
+from graphc.core import Op, Tensor, TensorType, as_tensor, case, constant, describe, dtypes, op, sizes
 from graphc.core.attributes import Axis, Target
 from graphc.core.errors import DTypeError, ShapeError
 from graphc.core.expr import METHODS
@@ -20,9 +20,9 @@ from graphc.core.record import Record
 from graphc.core.sizes import Dim, Shape
 from graphc.ops import pointwise as p
 from graphc.ops.index import (
+    INDICES,
     SPOTS,
     Index,
-    Selection,
     add_at,
     getitem,
     index_dtype,
@@ -32,11 +32,10 @@ from graphc.ops.index import (
     picked,
     rows_at,
     rows_of,
-    selection,
-    stacked,
     take,
 )
-from graphc.ops.shape import broadcast_to, full, ones, reshape, stack, transpose, zeros_like
+from graphc.ops.selection import Selection, selection
+from graphc.ops.shape import full, ones, reshape, spread_to, stack, stacked, transpose, zeros_like
 
 __all__ = [
     "bincount",
@@ -46,8 +45,6 @@ __all__ = [
     "slice",
     "slice_update",
 ]
-
-_INDICES: dict[str, Any] = {"promote": ("indices",), "compute": index_dtype, "raises": True}
 
 
 # ---------------------------------------------------------------- at a basic index
@@ -89,7 +86,7 @@ def _(g: Tensor, y: Tensor, x: Tensor, values: Tensor, index: Index) -> tuple[Te
 
 @replace.vmap
 def _(mapped: tuple[bool, ...], x: Tensor, values: Tensor, index: Index) -> Tensor:
-    x, values = stacked(mapped, x, values)
+    x, values = stacked(mapped, (x, values))
     return replace(x, values, index=index.of_stack())
 
 
@@ -133,7 +130,7 @@ def winners(indices, length):
     return last[indices] == turn
 ''',
     jax_helper=_LAST,
-    **_INDICES,
+    **INDICES,
     flops=0,
     zero_gradient="truth values carry no gradient",
     cases=(
@@ -166,7 +163,7 @@ def set_at(x, values, indices, axis):
     return jnp.asarray(x).at[(slice(None),) * axis + (rows,)].set(values, mode="drop")
 ''',
     linear=("x", "values"),
-    **_INDICES,
+    **INDICES,
     flops=0,
     cases=_WRITTEN,
 )
@@ -183,21 +180,6 @@ def _(g: Tensor, y: Tensor, x: Tensor, values: Tensor, indices: Tensor, axis: in
     return set_at(g, zeros_like(values), indices, axis=axis), p.where(won, take(g, indices, axis=axis), 0), None
 
 
-@set_at.vmap
-def _(mapped: tuple[bool, ...], x: Tensor, values: Tensor, indices: Tensor, axis: int) -> Tensor:
-    return _on_stacks(set_at, mapped, x, values, indices, axis)
-
-
-def _on_stacks(write: Callable[..., Tensor], mapped: tuple[bool, ...], x: Tensor, values: Tensor, indices: Tensor, axis: int) -> Tensor:
-    """Writing in each member of a stack: at indices of their own, the stack is one tensor with the rows of all."""
-    if not mapped[2]:
-        return write(*stacked(mapped[:2], x, values), indices, axis=axis + 1)
-    x, values, indices = stacked(mapped, x, values, indices)
-    values = transpose(values, axes=moved_axes(values.ndim, range(axis + 1, axis + indices.ndim), 1))
-    written = write(rows_of(x, axis + 1), values, rows_at(indices, x.shape[axis + 1]), axis=0)
-    return members_of(written, x.shape[0], axis + 1)
-
-
 @winners.vmap
 def _(mapped: tuple[bool, ...], indices: Tensor, length: Dim) -> Tensor:
     return winners(rows_at(indices, length), length=length * indices.shape[0])
@@ -206,7 +188,7 @@ def _(mapped: tuple[bool, ...], indices: Tensor, length: Dim) -> Tensor:
 # ---------------------------------------------------------------- the largest and the smallest at a place
 def _holders(y: Tensor, x: Tensor, values: Tensor, indices: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor]:
     """1 where the old and the new values equal the extremum of their place, else 0, and how many do, in a dtype that holds every count."""
-    wide = "float32" if dtypes.itemsize(x.dtype) < 4 else x.dtype
+    wide = dtypes.wide(x.dtype)
     old = p.cast(p.equal(x, y), dtype=wide)
     new = p.cast(p.equal(values, take(y, indices, axis=axis)), dtype=wide)
     return old, new, old + add_at(new, indices, axis=axis, length=x.shape[axis])
@@ -240,19 +222,14 @@ def {name}_at(x, values, indices, axis):
         "choice": _tied,
         "flops": _compared,
         "cases": _WRITTEN,
-        **_INDICES,
+        **INDICES,
     }
-
-
-def _require_order(x: TensorType) -> None:
-    if dtypes.is_complex(x.dtype):
-        raise DTypeError(f"{x.dtype} numbers have no order", fits="a real dtype")
 
 
 @op(**_extremum("max", "maximum"))
 def max_at(x: TensorType, values: TensorType, indices: TensorType, *, axis: Axis) -> TensorType:
     """``x`` with the largest of what it has and these values at the indices of an axis. Those that tie share the gradient evenly."""
-    _require_order(x)
+    dtypes.ordered(x.dtype)
     _require_rows(x, values, indices, axis)
     return x
 
@@ -260,36 +237,36 @@ def max_at(x: TensorType, values: TensorType, indices: TensorType, *, axis: Axis
 @op(**_extremum("min", "minimum"))
 def min_at(x: TensorType, values: TensorType, indices: TensorType, *, axis: Axis) -> TensorType:
     """``x`` with the smallest of what it has and these values at the indices of an axis. Those that tie share the gradient evenly."""
-    _require_order(x)
+    dtypes.ordered(x.dtype)
     _require_rows(x, values, indices, axis)
     return x
 
 
-@max_at.vmap
-def _(mapped: tuple[bool, ...], x: Tensor, values: Tensor, indices: Tensor, axis: int) -> Tensor:
-    return _on_stacks(max_at, mapped, x, values, indices, axis)
-
-
-@min_at.vmap
-def _(mapped: tuple[bool, ...], x: Tensor, values: Tensor, indices: Tensor, axis: int) -> Tensor:
-    return _on_stacks(min_at, mapped, x, values, indices, axis)
-
-
 @max_at.vjp
-def _(g: Tensor, y: Tensor, x: Tensor, values: Tensor, indices: Tensor, axis: int) -> tuple[Tensor | None, ...]:
-    return _shared(g, y, x, values, indices, axis)
-
-
 @min_at.vjp
 def _(g: Tensor, y: Tensor, x: Tensor, values: Tensor, indices: Tensor, axis: int) -> tuple[Tensor | None, ...]:
-    return _shared(g, y, x, values, indices, axis)
-
-
-def _shared(g: Tensor, y: Tensor, x: Tensor, values: Tensor, indices: Tensor, axis: int) -> tuple[Tensor | None, ...]:
     """The gradient of an extremum, in even shares for all that equal it."""
     old, new, count = _holders(y, x, values, indices, axis)
     each = p.cast(g, dtype=count.dtype) / count
     return p.cast(old * each, dtype=x.dtype), p.cast(new * take(each, indices, axis=axis), dtype=x.dtype), None
+
+
+def _on_stacks(write: Op) -> Callable[..., Tensor]:
+    """Writing in each member of a stack: at indices of their own, the stack is one tensor with the rows of all."""
+
+    def rule(mapped: tuple[bool, ...], x: Tensor, values: Tensor, indices: Tensor, axis: int) -> Tensor:
+        if not mapped[2]:
+            return write(*stacked(mapped[:2], (x, values)), indices, axis=axis + 1)
+        x, values, indices = stacked(mapped, (x, values, indices))
+        values = transpose(values, axes=moved_axes(values.ndim, range(axis + 1, axis + indices.ndim), 1))
+        written = write(rows_of(x, axis + 1), values, rows_at(indices, x.shape[axis + 1]), axis=0)
+        return members_of(written, x.shape[0], axis + 1)
+
+    return rule
+
+
+for _write in (set_at, max_at, min_at):
+    _write.vmap(_on_stacks(_write))
 
 
 # ---------------------------------------------------------------- x.at[index]
@@ -325,7 +302,7 @@ class Place(Record):
         if chosen is not None:
             return _written(self.tensor, values, chosen, write)
         old = getitem(self.tensor, index=self.index)
-        return replace(self.tensor, change(old, _broadcast(values, old.shape)), index=self.index)
+        return replace(self.tensor, change(old, spread_to(values, old.shape)), index=self.index)
 
 
 class Places(Record):
@@ -353,10 +330,6 @@ def _in_dtype_of(x: Tensor, values: Any) -> Tensor:
     return as_dtype(values, x.dtype)
 
 
-def _broadcast(values: Tensor, shape: Shape) -> Tensor:
-    return values if values.shape == shape else broadcast_to(values, shape=shape)
-
-
 def _written(x: Tensor, values: Tensor, chosen: Selection, write: Callable[..., Tensor]) -> Tensor:
     """Backwards through the steps of reading: the values lose their new axes, go to their rows, and these back to where they lie."""
     part = chosen.part(x)
@@ -374,7 +347,7 @@ def _without_new_axes(values: Tensor, shape: Shape, new: tuple[int, ...]) -> Ten
     with_new = list(shape)
     for axis in new:
         with_new.insert(axis, 1)
-    values = _broadcast(values, tuple(with_new))
+    values = spread_to(values, tuple(with_new))
     return reshape(values, shape) if new else values
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
 import numpy as np
 
-from graphc.core import Bundle, Tensor, TensorType, as_tensor, case, constant, describe, op, sizes
+from graphc.core import Bundle, Op, Tensor, TensorType, as_tensor, case, constant, describe, op, sizes
 from graphc.core.attributes import Axis, DTypeName, NewAxes, Permutation, Reshaped, Target, axes_of, axis_of, several
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.sizes import Dim, Shape
@@ -48,6 +48,20 @@ __all__ = [
 def after(axes: Sequence[int]) -> tuple[int, ...]:
     """The axes where one more stands before them all."""
     return tuple([axis + 1 for axis in axes])
+
+
+def along_the_next(op: Op) -> Callable[..., Tensor]:
+    """The ``vmap`` rule of an op whose one attribute is an axis."""
+
+    def rule(mapped: Sequence[bool], x: Tensor, axis: int) -> Tensor:
+        return op(x, axis=axis + 1)
+
+    return rule
+
+
+def spread_to(x: Tensor, shape: Shape) -> Tensor:
+    """``x`` broadcast to a shape that it need not have yet."""
+    return x if x.shape == shape else broadcast_to(x, shape=shape)
 
 
 def stacked(mapped: Sequence[bool], operands: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -33,24 +33,20 @@ def _scipy(call: str) -> dict[str, Any]:
     return {"emit": f"special.{call}", "out": f"special.{call[:-1]}, out=$out)", "imports": "from scipy import special"}
 
 
-_FAMILY: dict[str, Any] = {"pointwise": True, "promote": ("x",), "compute": dtypes.floating, "group": "special"}
-
-
 # ---------------------------------------------------------------- the normal distribution
 def _gaussian_type(x: TensorType, *, rate: float = 1.0) -> TensorType:
     """``exp(-rate * x**2)`` to the last place: a rounded square would cost it ``rate * x**2`` of them (Cephes, ``expx2``)."""
     return x
 
 
-gaussian = register(
+gaussian = p.family(
     "gaussian",
     _gaussian_type,
-    domain=((-3.0, 3.0),),
     flops=15,
-    partials=(lambda y, x, rate: -2 * rate * x * y,),
+    d=lambda y, x, rate: -2 * rate * x * y,
     sympy="exp(-rate * x**2)",
     cases=(case((3,), rate=0.5), case((3,), rate=-1.0)),
-    **_FAMILY,
+    group="special",
 )
 
 
@@ -117,16 +113,14 @@ def _gelu_flops(node: Tensor) -> Dim:
     return node.size * (12 if node.attributes["approximate"] else 21)
 
 
-gelu = register(
+gelu = p.family(
     "gelu",
     _gelu_type,
     jax="jax.nn.gelu($x, approximate=$approximate)",
-    domain=((-3.0, 3.0),),
     flops=_gelu_flops,
-    partials=(lambda y, x, approximate: _gelu_slope(x, approximate),),
+    d=lambda y, x, approximate: _gelu_slope(x, approximate),
     sympy="x * erfc(-x / sqrt(2)) / 2",
     cases=(case((2, 3), approximate=True), case((0,), approximate=True)),
-    **(_FAMILY | {"group": "pointwise"}),
 )
 
 
@@ -192,18 +186,18 @@ def _polygamma_flops(node: Tensor) -> Dim:
     return node.size * (68 if node.attributes["n"] else 20)
 
 
-_polygamma = register(
+_polygamma = p.family(
     "polygamma",
     _polygamma_type,
     domain=((0.2, 4.0),),
     flops=_polygamma_flops,
-    partials=(lambda y, x, n: _polygamma(x, n=n + 1),),
+    d=lambda y, x, n: _polygamma(x, n=n + 1),
     sympy="polygamma(n, x)",
     ulps=8,
     text="ψ⁽$n⁾($x)",
     tex=r"\psi^{($n)}($x)",
     cases=tuple([case((2, 3), n=n) for n in (0, 2, 3)]),
-    **_FAMILY,
+    group="special",
 )
 
 
@@ -244,16 +238,18 @@ def _zeta_type(x: TensorType, *, s: float = 2.0) -> TensorType:
     return x
 
 
-zeta = register(
+zeta = p.family(
     "zeta",
     _zeta_type,
     jax="jax.scipy.special.zeta($s, $x)",
     domain=((0.2, 4.0),),
     flops=40,
-    partials=(lambda y, x, s: -s * zeta(x, s=s + 1),),
+    d=lambda y, x, s: -s * zeta(x, s=s + 1),
     tex=r"\zeta($s, $x)",
     text="ζ($s, $x)",
-    **(_FAMILY | _scipy("zeta($s, $x)") | {"compute": lambda dtype: dtypes.promote(dtypes.floating(dtype), "float32")}),
+    compute=lambda dtype: dtypes.promote(dtypes.floating(dtype), "float32"),
+    group="special",
+    **_scipy("zeta($s, $x)"),
 )
 
 
@@ -365,7 +361,7 @@ def _bessel_type(x: TensorType, *, n: int = 2) -> TensorType:
     return x
 
 
-bessel_i = register(
+bessel_i = p.family(
     "bessel_i",
     _bessel_type,
     jax="bessel_i($x, $n)",
@@ -385,12 +381,12 @@ def bessel_i(x, n):
     half = jnp.exp(jnp.abs(x) / 2)
     return jnp.where(jnp.abs(x) < 10, total, own * half * half)
 ''',
-    domain=((-3.0, 3.0),),
     flops=40,
-    partials=(lambda y, x, n: 0.5 * ((i1(x) if n == 2 else bessel_i(x, n=n - 1)) + bessel_i(x, n=n + 1)),),
+    d=lambda y, x, n: 0.5 * ((i1(x) if n == 2 else bessel_i(x, n=n - 1)) + bessel_i(x, n=n + 1)),
     sympy="besseli(n, x)",
     tex="I_{$n}($x)",
     text="I_$n($x)",
     cases=(case((2, 3), n=3),),
-    **(_FAMILY | _scipy("iv($n, $x)")),
+    group="special",
+    **_scipy("iv($n, $x)"),
 )

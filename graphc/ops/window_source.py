@@ -1,4 +1,4 @@
-"""NumPy source that the ops over windows have in common: convolution and pooling.
+"""Source that the ops over windows have in common: convolution and pooling. It is NumPy's but for what is named ``JAX_``.
 
 Each text is one or more functions of the emitted source, apart by two empty lines; what several ops need is written once.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["COLUMNS", "LANDING", "REDUCED", "SPREAD"]
+__all__ = ["COLUMNS", "JAX_OVERLAP", "JAX_TIES", "JAX_WINDOWS", "LANDING", "REDUCED", "SPREAD", "TIES", "WINDOWS"]
 
 SPREAD: Final = '''
 def spread(x, padding, dilation, fill=0):
@@ -164,3 +164,97 @@ def in_blocks(block, x, y):
 '''
 )
 """Windows reduced to one item each, or made of one, in blocks of the batch."""
+
+WINDOWS: Final = '''
+def windows(x, size, strides, padding, dilation, fill=0):
+    """A copy of each window: the places, then the taps, between batch and channels."""
+    n, x = len(size), spread(x, padding, (1,) * len(size), fill)
+    places = [(n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip(x.shape[1:-1], size, strides, dilation)]
+    first, *steps, last = x.strides
+    moves, reach = [n * s for n, s in zip(steps, strides)], [n * d for n, d in zip(steps, dilation)]
+    shape = (x.shape[0], *places, *size, x.shape[-1])
+    return np.lib.stride_tricks.as_strided(x, shape, (first, *moves, *reach, last), writeable=False).copy()
+'''
+"""Copies of windows, in an array of their own."""
+
+JAX_WINDOWS: Final = '''
+def windows(x, size, strides, padding, dilation, fill=0):
+    """Each window: the places, then the taps, between batch and channels."""
+    n, x = len(size), jnp.pad(x, ((0, 0), *padding, (0, 0)), constant_values=fill)
+    for axis in range(n, 0, -1):
+        k, s, d = size[axis - 1], strides[axis - 1], dilation[axis - 1]
+        reach = (x.shape[axis] - (k - 1) * d - 1) // s * s + 1
+        x = jnp.stack([jax.lax.slice_in_dim(x, t * d, t * d + reach, s, axis) for t in range(k)], axis + 1)
+    return jnp.transpose(x, (0, *range(1, 2 * n, 2), *range(2, 2 * n + 1, 2), 2 * n + 1))
+'''
+"""The same for JAX."""
+
+JAX_TIES: Final = (
+    JAX_WINDOWS
+    + '''
+
+def window_ties(x, size, strides, padding, dilation):
+    """One over how many items share the largest of a window, at each of them, and 0 elsewhere and in the padding. The largest
+    is taken from the very copies that it is compared with, and the first is known by its place, however XLA rounds x."""
+    n, rows = len(size), windows(x, size, strides, padding, dilation, -jnp.inf)
+    inside = windows(jnp.ones((1, *x.shape[1:-1], 1), bool), size, strides, padding, dilation)
+    shape, count = rows.shape, 1
+    for k in size:
+        count *= k
+    rows = rows.reshape(*shape[:n + 1], count, shape[-1])
+    inside = inside.reshape(1, *shape[1:n + 1], count, 1)
+    first = jnp.argmax(rows, -2, keepdims=True) == jnp.arange(count)[:, None]
+    tie = (((rows == jnp.max(rows, -2, keepdims=True)) | first) & inside).astype(jnp.promote_types(x.dtype, jnp.float32))
+    return (tie / jnp.maximum(jnp.sum(tie, -2, keepdims=True), 1)).astype(x.dtype).reshape(shape)
+'''
+)
+"""The shares of the items that tie for the largest of a window, for JAX."""
+
+JAX_OVERLAP: Final = '''
+
+def overlap_add(x, space, strides, padding, dilation):
+    """Windows added up where they came from, one axis after the other; what is in the padding is dropped."""
+    n = len(space)
+    for axis, (total, s, (low, _), d) in enumerate(zip(space, strides, padding, dilation), 1):
+        reach, taps, y = (x.shape[axis] - 1) * s + 1, jnp.moveaxis(x, n + 1, 0), 0
+        for t in range(len(taps)):
+            edges = [(0, 0, 0)] * (taps.ndim - 1)
+            edges[axis] = (t * d - low, total - (t * d - low) - reach, s - 1)
+            y = y + jax.lax.pad(taps[t], jnp.zeros((), x.dtype), edges)
+        x = y
+    return x
+'''
+"""The adjoint of copying windows, for JAX."""
+
+TIES: Final = (
+    REDUCED
+    + '''
+
+
+def taps_of(x, y, size, strides, padding, dilation):
+    """For each tap: where its items are in x, and of which windows y they are."""
+    starts = [[t * d - low for t, d, (low, _) in zip(tap, dilation, padding)] for tap in np.ndindex(*size)]
+    return [landing(y.shape[1:-1], start, strides, x.shape[1:-1]) for start in starts]
+
+
+def ties_of(taps, x, y):
+    """For each tap, where its item is the largest; and how many are."""
+    count, ties = np.zeros(y.shape, np.uint8 if len(taps) < 256 else np.int32), []
+    for items, of in taps:
+        tie, spot = np.equal(x[items], y[of]), count[of]
+        np.add(spot, tie.view(np.uint8), out=spot)
+        ties.append(tie.view(np.int8))
+    return ties, count
+
+
+def bits_of(x):
+    """x as integers of its width: a choice between a number and 0 is made faster with the bits than with a condition."""
+    return x.view(f"i{x.itemsize}")
+
+
+def shared(x, count):
+    """x over so many as tie."""
+    return np.divide(x, np.maximum(count, 1, dtype=np.float32), dtype=np.result_type(x, np.float32)).astype(x.dtype, copy=False)
+'''
+)
+"""What the gradient of a largest item and its tangent have in common."""

@@ -11,7 +11,8 @@ from graphc.core import OPS, Op, Tensor, TensorType, derived_from, describe, dty
 from graphc.core.errors import RewriteError, ShapeError
 from graphc.core.op import as_dtype, table
 from graphc.core.sizes import broadcast
-from graphc.rewrite.rule import Rule, RuleSet
+from graphc.rewrite.match import Bound
+from graphc.rewrite.rule import Once, Rule, RuleSet
 from graphc.rewrite.table import DEFAULT
 
 COMMUTATIVE: Final = frozenset(op for op in table() if "commutative" in op.laws)
@@ -116,7 +117,7 @@ class _Run:
         done[node] = done[new]
 
     def _is_settled(self, node: Tensor) -> bool:
-        """Whether an earlier run tried the rules on this node, found none, and would find none now."""
+        """Whether an earlier run tried the rules on this node, found none, and would find none now; what they were told is kept then."""
         if self.earlier is None or self.earlier.final.get(node) is not node:
             return False
         told = self.earlier.told.get(node)
@@ -222,12 +223,10 @@ class _Run:
         self._asking = node
         for rule in rules:
             for bound in rule.bindings(node):
-                if self.has_complex and not rule.takes_complex and any(map(_is_complex, (node, *bound.values()))):
+                if self.has_complex and not may_apply(rule, node, bound):
                     continue
-                with derived_from(node):
-                    result = rule(node, bound, self.once)
-                    after = None if result is None else fitted(rule, node, result)
-                if after is not None and after is not node:
+                after = replacement(rule, node, bound, self.once)
+                if after is not None:
                     return Application(rule, node, self._labelled(after, node))
         return None
 
@@ -238,11 +237,24 @@ class _Run:
         return new
 
 
+def may_apply(rule: Rule, node: Tensor, bound: Bound) -> bool:
+    """Whether neither the node nor anything in the match is complex, unless the rule holds for complex numbers too."""
+    return rule.takes_complex or not any(map(_is_complex, (node, *bound.values())))
+
+
 def _is_complex(value: Any) -> bool:
     return isinstance(value, Tensor) and dtypes.is_complex(value.dtype)
 
 
-def fitted(rule: Rule, node: Tensor, result: Any) -> Tensor:
+def replacement(rule: Rule, node: Tensor, bound: Bound, once: Once) -> Tensor | None:
+    """What the rule makes of a match, as a node of the type of ``node``; None if it declines or makes the node itself."""
+    with derived_from(node):
+        result = rule(node, bound, once)
+        after = None if result is None else _fitted(rule, node, result)
+    return None if after is node else after
+
+
+def _fitted(rule: Rule, node: Tensor, result: Any) -> Tensor:
     """The result as a node of the type of what it replaces."""
     after = result if isinstance(result, Tensor) else as_dtype(result, node.dtype)
     if after.type is node.type:

@@ -37,9 +37,9 @@ class Rule:
     """One rewrite. ``cases`` are concrete instances for the tests, where none can be made from the pattern alone.
 
     ``reads`` are the heads of which an operand must have one, or every operand if it ``reads_all``; the pattern says it, unless it is
-    but a variable. ``regroups`` says
-    that products or sums are formed in another order: then the promise holds as long as neither order overflows or underflows on
-    the way, and what is not finite stays so. A dataclass would be as long, and cost every start a millisecond.
+    but a variable. ``regroups`` says that products or sums are formed in another order: then the promise holds as long as neither
+    order overflows or underflows on the way, and what is not finite stays so. A dataclass would be as long, and cost every start a
+    millisecond.
     """
 
     def __init__(
@@ -168,8 +168,8 @@ def rule(
 
     It may also take ``node``, the whole match, and ``once``, a function that tells whether a node is read but once, and so goes with
     its reader. A name that begins with an underscore need not be taken. It returns what replaces the match (a smaller shape is
-    broadcast back, a number gets the dtype), or None to decline. Raises :class:`TypeError` if the
-    parameters are not the pattern's names.
+    broadcast back, a number gets the dtype), or None to decline. The other arguments are those of :class:`Rule`. Raises
+    :class:`TypeError` if the parameters are not the pattern's names, :class:`ArgumentError` for an unknown safety class or no docstring.
     """
 
     def declare(body: Body) -> Rule:
@@ -216,7 +216,11 @@ class RuleSet:
         return len(self.rules)
 
     def __getitem__(self, name: str) -> Rule:
-        return next(one for one in self.rules if one.name == name)
+        """The rule of this name. Raises :class:`ArgumentError` if there is none."""
+        for one in self.rules:
+            if one.name == name:
+                return one
+        raise ArgumentError(f"there is no rule {name!r}", fits="a name that the printed set lists")
 
     def within(self, *safeties: str) -> RuleSet:
         """The rules of these safety classes."""

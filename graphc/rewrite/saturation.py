@@ -16,18 +16,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from graphc.core import Constant, Op, Tensor, derived_from, dtypes, toposort
-from graphc.core.pattern import Pattern, Var, var
+from graphc.core.pattern import Pattern, Var
 from graphc.ops import matmul, square, transpose
-from graphc.rewrite.engine import Application, fitted
+from graphc.rewrite.engine import Application, may_apply, replacement
 from graphc.rewrite.match import is_literal
 from graphc.rewrite.rule import Rule, RuleSet, rule
+from graphc.rewrite.rules.common import x, y, z
 
 Cost = Callable[[Tensor], float]
 """What a node costs by itself. It may look at the types of the operands, and at what they are."""
-
-x: Final[Any] = var("x")
-y: Final[Any] = var("y")
-z: Final[Any] = var("z")
 
 
 # ---------------------------------------------------------------- rules that cost something first
@@ -261,7 +258,9 @@ class _EGraph:
     # ------------------------------------------------------------ growing
     def grow(self, rules: RuleSet, nodes: int, deadline: float) -> tuple[str, int]:
         """Apply the rules until nothing new comes; why it stopped and after how many rounds."""
-        for rounds in itertools.count(1):
+        rounds = 0
+        while True:
+            rounds += 1
             found: list[tuple[int, Application]] = []
             for match in self._matches(rules):
                 found.append(match)
@@ -279,7 +278,6 @@ class _EGraph:
                 return "nodes", rounds
             if not grown:
                 return "saturated", rounds
-        raise AssertionError
 
     def _equate(self, number: int, application: Application) -> bool:
         size, new = self.size, self.add(application.after, application)
@@ -310,13 +308,8 @@ class _EGraph:
         if not one.may_fit(tuple([x.op or type(x) for x in witness.inputs]), "commutative" in witness.op.laws):
             return
         for bound in one.bindings(witness):
-            tensors = (witness, *[value for value in bound.values() if isinstance(value, Tensor)])
-            if not one.takes_complex and any(dtypes.is_complex(value.dtype) for value in tensors):
-                continue
-            with derived_from(witness):
-                result = one(witness, bound, lambda _: True)
-                after = None if result is None else fitted(one, witness, result)
-            if after is not None and after is not witness:
+            after = replacement(one, witness, bound, lambda _: True) if may_apply(one, witness, bound) else None
+            if after is not None:
                 yield Application(one, witness, after)
 
     def _witnesses(self, one: Rule, enode: _Enode) -> Iterable[Tensor]:

@@ -8,7 +8,7 @@ pattern can see: it is a property of the whole graph.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from graphc.core import Constant, Tensor, derived_from, rebuild, toposort
@@ -25,13 +25,7 @@ def share_exponentials(roots: Sequence[Tensor]) -> list[Tensor]:
     shared = {_without_sign(node.inputs[0].inputs[0].inputs[0]) for node in order if _is_half(node)}
     if not shared and not any(node.op is exp for node in order):
         return list(roots)
-    new: dict[Tensor, Tensor] = {}
-    for node in order:
-        with derived_from(node):
-            new[node] = _rebuilt(node, new, shared)
-        if node.label and not new[node].label:
-            new[node].label = node.label
-    return [new[root] for root in roots]
+    return _remade(roots, order, lambda node, inputs: _from_shared(node, inputs, shared))
 
 
 def masks_by_results(roots: Sequence[Tensor]) -> list[Tensor]:
@@ -40,13 +34,21 @@ def masks_by_results(roots: Sequence[Tensor]) -> list[Tensor]:
     rectified = {node.inputs[0] for node in order if node.op is relu}
     if not rectified:
         return list(roots)
+
+    def remake(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
+        if node.op is greater and node.inputs[0] in rectified and _is_zero(node.inputs[1]):
+            inputs = relu(inputs[0]), inputs[1]
+        return rebuild(node, inputs)
+
+    return _remade(roots, order, remake)
+
+
+def _remade(roots: Sequence[Tensor], order: Sequence[Tensor], remake: Callable[[Tensor, tuple[Tensor, ...]], Tensor]) -> list[Tensor]:
+    """The roots after each node in its turn was made again from its new operands; lines and labels stay."""
     new: dict[Tensor, Tensor] = {}
     for node in order:
-        inputs = tuple([new[x] for x in node.inputs])
-        if node.op is greater and node.inputs[0] in rectified and _is_zero(node.inputs[1]):
-            with derived_from(node):
-                inputs = (relu(inputs[0]), inputs[1])
-        new[node] = found = node if node.op is None or inputs == node.inputs else node.op.apply(inputs, node.attrs, node)
+        with derived_from(node):
+            new[node] = found = remake(node, tuple([new[x] for x in node.inputs]))
         found.label = found.label or node.label
     return [new[root] for root in roots]
 
@@ -55,8 +57,7 @@ def _is_zero(x: Tensor) -> bool:
     return isinstance(x, Constant) and x.uniform == 0
 
 
-def _rebuilt(node: Tensor, new: dict[Tensor, Tensor], shared: set[Tensor]) -> Tensor:
-    inputs = tuple([new[x] for x in node.inputs])
+def _from_shared(node: Tensor, inputs: tuple[Tensor, ...], shared: set[Tensor]) -> Tensor:
     if node.op in (sigmoid, sigmoid_slope) and not _is_half(node) and _without_sign(node.inputs[0]) in shared:
         half = sigmoid(-abs(_without_sign(inputs[0])))
         return half - square(half) if node.op is sigmoid_slope else abs(cast(inputs[0] >= 0, dtype=node.dtype) - half)
@@ -64,7 +65,7 @@ def _rebuilt(node: Tensor, new: dict[Tensor, Tensor], shared: set[Tensor]) -> Te
         scale, x = _scaled(inputs[0])
         if scale is not None and x.op in ROUNDED:
             return exp2(x * (scale * math.log2(math.e)))
-    return node if inputs == node.inputs else rebuild(node, inputs)
+    return rebuild(node, inputs)
 
 
 def _scaled(x: Tensor) -> tuple[float | None, Tensor]:

@@ -193,3 +193,17 @@ def test_large_steps_stay_in_the_loop() -> None:
     last, _ = gc.scan(lambda c, x: (c + gc.exp(x), None), gc.zeros((400, 400)), xs)
     (node,) = [node for node in toposort(loops.lift([last])) if node.op and node.op.name == "scan"]
     assert "exp" in {x.op.name for x in node.attributes["body"].nodes if x.op}
+
+
+def _compiled(inputs: list[Any], outputs: list[Any]) -> Any:
+    return gc.compile(inputs, outputs)  # the line that nothing which the program declares is from
+
+
+def test_what_reads_a_loop_keeps_its_line_and_its_name() -> None:
+    inputs, y = _program("gru", 4)
+    total = gc.exp(y).named("total")
+    source = _compiled(inputs, [gc.sin(total), *gc.grad(total, inputs[:2])]).source
+    assert "total = exp(" in source
+    declared = re.findall(r" = (loop\d+|exp|sin)\(.*test_loops\.py:(\d+)", source)
+    assert {name for name, _ in declared} == {"loop0", "loop1", "exp", "sin"}
+    assert str(_compiled.__code__.co_firstlineno + 1) not in {line for _, line in declared}

@@ -119,7 +119,7 @@ def _chain(rows, links):
 def test_loops_and_threads_pay_for_what_is_large(rows, loop, threads):
     nodes, last = _chain(rows, 6)
     found = ways(nodes, [last], rows, Estimate(constants=REFERENCE), threads=2)
-    assert (found.loop_pays, found.threads_pay) == (loop, threads)
+    assert (found.loop_pays, found.threads < 0.9 * found.blocks) == (loop, threads)
 
 
 def test_threads_never_pay_where_there_is_one():

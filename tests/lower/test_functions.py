@@ -402,6 +402,11 @@ HOSTILE = [
     "buffer0",
     "v0",
     "c0",
+    "loop0",
+    "state0",
+    "stack0",
+    "items0",
+    "view0",
     "__import__('os')",
     "\r\n}",
 ]
@@ -419,6 +424,28 @@ def test_a_label_never_becomes_code(label: str, backend: str) -> None:
     assert float(total) == 2
     np.testing.assert_array_equal(w.value, [2, 3])
     assert all("import os" not in line.split("#")[0] for line in run.source.splitlines())
+
+
+@pytest.mark.parametrize("label", HOSTILE, ids=ascii)
+def test_a_label_beside_a_loop_never_hides_what_the_loop_needs(label: str) -> None:
+    x, start = gc.input("x", (5, 3), "float64"), gc.input(label, (3,), "float64")
+    carry, kept = gc.scan(lambda c, item: (gc.tanh(c * 2 + item[::-1]).named(label), (c + item).named(label)), start, x)
+    total = (gc.sum(kept) + gc.sum(carry)).named(label)
+    check([x, start], [total, gc.grad(total, start)], rng.normal(size=(5, 3)), rng.normal(size=3))
+
+
+@pytest.mark.parametrize("name", ["arena", "by_rows", "list", "zip", "special"])
+def test_a_size_is_not_called_like_what_the_source_calls(name: str) -> None:
+    x = gc.input("x", (name, 3), "float64")
+    carry, _ = gc.scan(lambda c, item: (gc.erf(c) + item, c), gc.zeros((3,), "float64"), x)
+    with pytest.raises(gc.errors.ShapeError, match=f"a size is called '{name}'"):
+        gc.compile([x], carry)
+
+
+@pytest.mark.parametrize("name", ["list", "zip", "special"])
+def test_a_size_may_be_called_like_what_this_source_does_not_call(name: str) -> None:
+    x = gc.input("x", (name, 3), "float64")
+    check([x], [gc.sum(gc.exp(x) * 2, axis=0)], rng.normal(size=(2, 3)))
 
 
 def test_a_message_of_a_guard_is_quoted() -> None:

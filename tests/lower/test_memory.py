@@ -14,7 +14,8 @@ from graphc.lower import JaxProgram, NumpyProgram, interpret
 from graphc.lower.arena import ALIGNMENT, arena, layout
 from graphc.lower.buffers import IDLE, assign
 from graphc.lower.order import StepGraph, arranged, spared
-from graphc.lower.rematerialise import AGAIN, planned, recomputed, within_budget
+from graphc.lower.planning import planned
+from graphc.lower.rematerialise import AGAIN, recomputed, within_budget
 from graphc.lower.schedule import read_by, written_by
 
 spec = importlib.util.spec_from_file_location("programs", Path(__file__).parents[1] / "test_random_programs.py")
@@ -156,6 +157,17 @@ def test_a_budget_is_met_with_the_same_bits(part: float) -> None:
         assert np.array_equal(program.run(VALUES, ())[0], plain(*VALUES))
     for found, other in zip(weights, expected, strict=True):
         assert np.array_equal(found.value, other.value)
+
+
+@pytest.mark.parametrize("budget", [None, 1 << 30, 1 << 22])
+@pytest.mark.parametrize("options", [{}, {"without": ["fuse"]}, {"optimize": False}])
+def test_what_is_left_out_is_left_out_under_a_budget_too(budget: int | None, options: dict[str, Any]) -> None:
+    x = gc.input("x", (2000, 256))
+    y = x
+    for i in range(6):
+        y = gc.tanh(y * (i + 2.0) + x)
+    run = gc.compile(x, gc.sum(y, axis=0), memory_budget=budget, **options)
+    assert ("by_rows(" in run.source) == (not options)
 
 
 def test_a_budget_that_is_large_enough_changes_nothing() -> None:

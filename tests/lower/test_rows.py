@@ -10,7 +10,9 @@ import pytest
 
 import graphc as gc
 from graphc import parallel
-from graphc.lower import interpret, rows
+from graphc.lower import expand, interpret, rows, schedule
+from graphc.lower.cost import NOMINAL
+from graphc.lower.liveness import UNKNOWN
 
 spec = importlib.util.spec_from_file_location("programs", Path(__file__).parents[1] / "test_random_programs.py")
 assert spec is not None
@@ -52,6 +54,17 @@ def _step(size: Any = "batch", without: Sequence[str] = ()) -> Any:
     rms = 0.9 * s + 0.1 * gc.square(dw)
     updates = {w: w - 0.1 * dw / (gc.sqrt(rms) + 1e-3), s: rms, v: v - 0.1 * dv, b: b - 0.1 * db}
     return gc.compile([x, t], [loss, h], updates, without=without), (w, v, b, s)
+
+
+def test_a_name_counts_the_same_in_every_loop() -> None:
+    """Whether the loop over ``n`` rows pays depends on ``n``, and not on the other loops, each of which is large enough by itself."""
+    inputs = [gc.input(f"x{i}", (size, 256)) for i, size in enumerate(["n", *range(256, 276)])]
+    outputs = [*inputs]
+    for i in range(6):
+        outputs = [gc.tanh(y * (i + 2.0) + x) for y, x in zip(outputs, inputs, strict=True)]
+    loops = rows.Loops(schedule(inputs, expand(outputs, "numpy"), {}))
+    assert loops.worth({"n": UNKNOWN}) != loops.worth({"n": NOMINAL})
+    assert loops.worth({}) == loops.worth({"n": UNKNOWN})
 
 
 @pytest.mark.usefixtures("eager")

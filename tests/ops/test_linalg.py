@@ -132,6 +132,9 @@ VALUES: dict[str, tuple[Any, Any, tuple[Any, ...]]] = {
         (WIDE,),
     ),
     "matrix_norm of what overflows": (gc.matrix_norm, lambda x: np.array(5e300), (np.array([[3e300, 0], [0, 4e300]]),)),
+    "matrix_norm of what overflows summed up": (gc.matrix_norm, lambda x: np.array(5e307), (np.full((5, 5), 1e307),)),
+    "matrix_norm of a NaN": (gc.matrix_norm, np.linalg.matrix_norm, (np.array([[math.nan, 1], [0, 1]]),)),
+    "matrix_norm of an inf": (gc.matrix_norm, np.linalg.matrix_norm, (np.array([[math.inf, 1], [0, 1]]),)),
 }
 
 
@@ -416,7 +419,13 @@ def test_the_determinant_of_what_is_not_finite_is_not_finite() -> None:
         assert not np.isfinite(run(gc.det, spoiled(value))[0])
 
 
-@pytest.mark.parametrize("name", ["solve", "inv", "solve_triangular", "cholesky", "pinv", "lstsq", "svd", "eigh", "eigvalsh", "qr"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("solve", "inv", "solve_triangular", "cholesky", "pinv", "lstsq", "qr"),
+        *("svd", "svdvals", "eigh", "eigvalsh", "cofactors", "det_curvature"),
+    ],
+)
 def test_ops_that_may_fail_say_so(name: str) -> None:
     assert OPS[name].raises
 
@@ -498,6 +507,15 @@ def test_named_sizes_stand_in_stacks_and_in_square_matrices() -> None:
         np.testing.assert_allclose(found[0], np.linalg.solve(positive(batch, n, n), np.ones(n)))
         for value in found[len(builds) :]:
             assert value.shape == (batch, n, n)
+
+
+@pytest.mark.parametrize("units", [1.4, 2.6, 3.2])
+def test_the_rank_of_a_named_size_is_that_of_the_number(units: float) -> None:
+    """A singular value counts above the size times the rounding unit, which are three units here."""
+    point = np.diag([1.0, 0.5, units * np.finfo("float64").eps])
+    named = gc.input("a", ("n", "n"), "float64")
+    found = gc.compile([named], gc.matrix_rank(named))(point)
+    assert found == np.linalg.matrix_rank(point) == run(gc.matrix_rank, point)[0]
 
 
 def test_least_squares_of_a_named_number_of_rows() -> None:

@@ -58,8 +58,8 @@ class _Leaves:
 def _from_pattern(pattern, leaves, shapes):
     names = sorted({v.name for v in _variables(pattern)})
     bound = {name: leaves(*shapes[i % 2]) for i, name in enumerate(names)}
-    if "c" in bound:  # a condition
-        bound["c"] = leaves(*shapes[names.index("c") % 2], dtype="bool")
+    for name in _conditions(pattern):
+        bound[name] = leaves(*shapes[names.index(name) % 2], dtype="bool")
     try:
         return _build(pattern, bound)
     except (GraphcError, TypeError):
@@ -72,6 +72,15 @@ def _variables(pattern):
     elif isinstance(pattern, Pattern):
         for part in pattern.operands:
             yield from _variables(part)
+
+
+def _conditions(pattern):
+    """The names in the first operands of choices."""
+    if isinstance(pattern, Pattern) and pattern.op is not None:
+        if pattern.op.name == "where":
+            yield from (v.name for v in _variables(pattern.operands[0]))
+        for part in pattern.operands:
+            yield from _conditions(part)
 
 
 def _build(pattern, bound):

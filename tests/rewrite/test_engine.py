@@ -234,6 +234,8 @@ def test_sets_add_print_and_choose():
     assert str(both) == "to_sin   rounding    One way.\nto_tanh  rounding    And back."
     assert [one.name for one in both - ["to_sin"]] == ["to_tanh"]
     assert both["to_tanh"] is to_tanh
+    with pytest.raises(ArgumentError, match="no rule 'to_cos'"):
+        both["to_cos"]
     assert not both.within("exact")
     assert len({one.name for one in ALL}) == len(ALL)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphc.core import Bundle, Constant, Subgraph, Tensor, bodies, input, parts, rebuild, toposort
+from graphc.core import Bundle, Constant, Subgraph, Tensor, input, parts, rebuild, toposort
 from graphc.grad.loops.loop import MOVEMENT, Loop, elements, is_loop, recurrent, with_loops
 
 CHEAP = frozenset(
@@ -30,11 +30,8 @@ def _in_bodies(roots: list[Tensor]) -> list[Tensor]:
     new: dict[Tensor, Tensor] = {}
     for node in toposort(roots):
         inputs = tuple([new[x] for x in node.inputs])
-        if bodies(node) and node.op is not None:
-            attrs = tuple([value.transformed(keep) if isinstance(value, Subgraph) else value for value in node.attrs])
-            new[node] = node.op.apply(inputs, attrs)
-        else:
-            new[node] = rebuild(node, inputs)
+        attrs = tuple([value.transformed(keep) if isinstance(value, Subgraph) else value for value in node.attrs])
+        new[node] = rebuild(node, inputs, attrs)
     return [new[root] for root in roots]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.core import OPS, Bundle, Constant, Subgraph, Tensor, bodies, derived_from, input, parts, rebuild, sizes, substitute, toposort
+from graphc.core import OPS, Bundle, Constant, Subgraph, Tensor, bodies, close, derived_from, parts, rebuild, sizes, substitute, toposort
 from graphc.core.sizes import Dim
 
 NOMINAL = 64
@@ -92,14 +92,9 @@ class Loop:
         read = set(toposort(self.outputs))
         items, steady = [x for x in self.items if x in read], [x for x in self.steady if x in read]
         order = [*(c.before for c in self.carries), *items, *steady]
-        stand_ins = [input("p", x.shape, x.dtype) for x in order]
-        types = [x.type for x in order]
-        own = Subgraph(types, ())
-        outputs = substitute(
-            substitute(self.outputs, dict(zip(order, stand_ins, strict=True))), dict(zip(stand_ins, own.parameters, strict=True))
-        )
+        body, _ = close(order, self.outputs)
         attributes = self.node.attributes | {
-            "body": Subgraph(types, outputs),
+            "body": body,
             "carries": len(self.carries),
             "sequences": len(items),
             "history": (),
@@ -131,8 +126,7 @@ def with_loops(roots: Sequence[Tensor], change: Callable[[Tensor, tuple[Tensor, 
         elif inputs and isinstance(inputs[0], tuple | list):
             new[node] = inputs[0][node.attributes["index"]]
         else:
-            with derived_from(node):
-                new[node] = rebuild(node, inputs)
+            new[node] = rebuild(node, inputs)
     return [new[root] for root in roots]
 
 

@@ -39,8 +39,7 @@ class JaxProgram:
         self._jax = import_jax()
         self.schedule = schedule = schedule if budget is None else _within(schedule, budget)
         self.source: Source = emit_jax(schedule)
-        step = load(self.source.text, title)
-        self._make = step
+        self._make = load(self.source.text, title)
         self._constants = [c.value for c in self.source.constants]
         self._steps: dict[tuple[int, ...], Any] = {}
         self._wide = any(node.dtype in WIDE for node in _nodes(schedule))

@@ -13,11 +13,10 @@ import numpy as np
 from graphc import parallel
 from graphc.core import Variable, dtypes
 from graphc.core.sizes import Dim, bind
-from graphc.lower.buffers import IDLE, assign
 from graphc.lower.cost import products
 from graphc.lower.footprint import Footprint, footprint
 from graphc.lower.loading import load
-from graphc.lower.order import arranged
+from graphc.lower.planning import settled, worth
 from graphc.lower.rematerialise import within_budget
 from graphc.lower.rows import Loops
 from graphc.lower.schedule import Schedule
@@ -35,10 +34,8 @@ class _Variant:
     """Source for the loops that pay at some sizes, and its function ``make``."""
 
     def __init__(self, schedule: Schedule, known: Mapping[str, int], title: str, dropped: frozenset[str]) -> None:
-        schedule = schedule if "order" in dropped else arranged(schedule, known)
-        self.schedule = schedule
-        self.plan = assign(schedule, reuse="reuse" not in dropped, idle=IDLE)
-        self.source: Source = emit_numpy(schedule, self.plan, threads="threads" not in dropped)
+        self.schedule, self.plan = settled(schedule, known, dropped)
+        self.source: Source = emit_numpy(self.schedule, self.plan, threads="threads" not in dropped)
         self.make = load(self.source.text, title)
         self.constants = [c.value for c in self.source.constants]
 
@@ -47,7 +44,7 @@ class NumpyProgram:
     """A schedule as a NumPy function, made anew, buffers and all, for each combination of sizes and each thread.
 
     The source names the sizes and serves all of them; it is written again for sizes at which other loops pay. ``dropped`` names
-    what it does without: "fuse", "threads", "reuse".
+    what it does without: "fuse", "threads", "order", "reuse".
     """
 
     def __init__(self, schedule: Schedule, title: str, dropped: frozenset[str] = frozenset(), budget: int | None = None) -> None:
@@ -61,11 +58,11 @@ class NumpyProgram:
         if self._budget is not None and len(sizes) == len(size_names(self.schedule)):
             key = tuple(sizes.items())
             if key not in self._variants:
-                spare = within_budget(self.schedule, self._budget, sizes)
-                loops = Loops(spare)
-                self._variants[key] = _Variant(loops.fused(loops.worth(sizes)), sizes, self._title, self._dropped)
+                loops = Loops(within_budget(self.schedule, self._budget, sizes, self._dropped))
+                chosen = worth(loops, sizes, self._dropped)
+                self._variants[key] = _Variant(loops.fused(chosen), sizes, self._title, self._dropped)
             return self._variants[key]
-        chosen = () if "fuse" in self._dropped else self._loops.worth(sizes)
+        chosen = worth(self._loops, sizes, self._dropped)
         if chosen not in self._variants:
             self._variants[chosen] = _Variant(self._loops.fused(chosen), sizes, self._title, self._dropped)
         return self._variants[chosen]
@@ -98,10 +95,11 @@ class NumpyProgram:
 
     def _instance(self, sizes: tuple[int, ...]) -> Callable[..., Any]:
         made = self._made
-        made.last = made.steps.get(sizes) or self._new(sizes)
-        made.sizes, made.threads = sizes, self._threads(sizes)
+        threads = self._threads(sizes)
+        step = made.steps.get(sizes) or self._new(sizes, threads)
         made.steps.move_to_end(sizes)
-        return made.last
+        made.last, made.sizes, made.threads = step, sizes, threads
+        return step
 
     def _threads(self, sizes: tuple[int, ...]) -> AbstractContextManager[None] | None:
         """Who may use threads in a call: BLAS, if there are large products, or else the loops over rows; never both."""
@@ -112,10 +110,10 @@ class NumpyProgram:
             return parallel.Alone()
         return parallel.one_blas_thread
 
-    def _new(self, sizes: tuple[int, ...]) -> Callable[..., Any]:
+    def _new(self, sizes: tuple[int, ...], threads: AbstractContextManager[None] | None) -> Callable[..., Any]:
         steps = self._made.steps
         self._last = variant = self._variant(dict(zip(self.source.sizes, sizes, strict=True)))
-        with self._threads(sizes) or nullcontext(), np.errstate(all="ignore"):
+        with threads or nullcontext(), np.errstate(all="ignore"):
             steps[sizes] = step = variant.make(*sizes, *variant.constants)
         if len(steps) > KEPT:
             steps.popitem(last=False)

@@ -18,4 +18,4 @@ POOLING: Final = _all_of(pooling)
 PRODUCT: Final = _all_of(product)
 STABLE: Final = _all_of(stable)
 
-__all__ = ["ALGEBRA", "CONSTANTS", "CONTROL", "MOVEMENT", "PRODUCT", "STABLE"]
+__all__ = ["ALGEBRA", "CONSTANTS", "CONTROL", "MOVEMENT", "POOLING", "PRODUCT", "STABLE"]

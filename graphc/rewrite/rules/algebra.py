@@ -24,12 +24,8 @@ from graphc.ops import (
 )
 from graphc.ops.index import pick
 from graphc.rewrite.rule import Leaf, Once, rule
+from graphc.rewrite.rules.common import a, b, c, x, y
 
-x: Final[Any] = var("x")
-y: Final[Any] = var("y")
-a: Final[Any] = var("a")
-b: Final[Any] = var("b")
-c: Final[Any] = var("c")
 d: Final[Any] = var("d")
 _b: Final[Any] = var("_b")
 _x: Final[Any] = var("_x")

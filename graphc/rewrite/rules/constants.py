@@ -8,12 +8,11 @@ from typing import Any, Final
 import numpy as np
 
 from graphc.core import Constant, Tensor, constant, dtypes
-from graphc.core.pattern import const, var
+from graphc.core.pattern import const
 from graphc.ops import exp
 from graphc.rewrite.rule import Leaf, Once, rule
+from graphc.rewrite.rules.common import other_operand, x, y
 
-x: Final[Any] = var("x")
-y: Final[Any] = var("y")
 c1: Final[Any] = const("c1")
 c2: Final[Any] = const("c2")
 
@@ -119,10 +118,9 @@ def constant_divisors(c1: Constant, c2: Constant, x: Tensor) -> Tensor | None:
 )
 def constant_to_the_smaller(node: Tensor, c1: Constant, x: Tensor, y: Tensor, once: Once) -> Tensor | None:
     """A constant multiplies the smaller of two factors."""
-    scaled = node.inputs[0] if node.inputs[1] is y else node.inputs[1]
     if c1.value.size != 1 or c1.ndim > y.ndim or y.shape == node.shape or x.shape != node.shape or isinstance(y, Constant):
         return None
-    return x * (y * c1) if once(scaled) and dtypes.is_float(node.dtype) else None
+    return x * (y * c1) if once(other_operand(node, y)) and dtypes.is_float(node.dtype) else None
 
 
 def _moves_out(node: Tensor, c1: Constant, x: Tensor, y: Tensor, scaled: Tensor, once: Once) -> bool:
@@ -139,15 +137,13 @@ _WIDE: Final = ("float32", "float64")
 @rule(y * (c1 * x), cases=(_one(lambda x, c: (x * c) * exp(x), 0.3), _one(lambda x, c: exp(x) * (c * x), [[3]])), **_OUT)
 def constant_out_of_factor(node: Tensor, c1: Constant, x: Tensor, y: Tensor, once: Once) -> Tensor | None:
     """A constant leaves a product for the outside, where it meets others: ``2 t`` times ``s / 4`` is ``t s / 2``."""
-    scaled = node.inputs[0] if node.inputs[1] is y else node.inputs[1]
-    return (x * y) * c1 if _moves_out(node, c1, x, y, scaled, once) else None
+    return (x * y) * c1 if _moves_out(node, c1, x, y, other_operand(node, y), once) else None
 
 
 @rule(y * (c1 / x), cases=(_one(lambda x, c: (c / x) * exp(x), 0.3),), **_OUT)
 def constant_out_of_quotient(node: Tensor, c1: Constant, x: Tensor, y: Tensor, once: Once) -> Tensor | None:
     """Times a quotient with a constant above is a quotient times the constant, which meets others outside."""
-    scaled = node.inputs[0] if node.inputs[1] is y else node.inputs[1]
-    return (y / x) * c1 if _moves_out(node, c1, x, y, scaled, once) else None
+    return (y / x) * c1 if _moves_out(node, c1, x, y, other_operand(node, y), once) else None
 
 
 @rule((c1 * x) / y, cases=(_one(lambda x, c: (x * c) / exp(x), 0.3),), **_OUT)

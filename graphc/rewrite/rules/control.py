@@ -7,20 +7,14 @@ will do.
 
 from __future__ import annotations
 
-from typing import Any, Final
-
 from graphc.core import Tensor
-from graphc.core.pattern import attr, var
-from graphc.core.sizes import Dim, product
+from graphc.core.pattern import attr
+from graphc.core.sizes import Dim
 from graphc.ops.pointwise import add
 from graphc.ops.product import matmul
 from graphc.ops.shape import reshape, transpose
 from graphc.rewrite.rule import Once, rule
-
-x: Final[Any] = var("x")
-y: Final[Any] = var("y")
-g: Final[Any] = var("g")
-axes: Final[Any] = attr("axes")
+from graphc.rewrite.rules.common import axes, g, inverse, rows_of, x, y
 
 
 def _keeps_last(axes: tuple[int, ...]) -> bool:
@@ -30,11 +24,6 @@ def _keeps_last(axes: tuple[int, ...]) -> bool:
 
 def _smaller(a: Dim, b: Dim) -> bool:
     return isinstance(a, int) and isinstance(b, int) and a < b
-
-
-def _flat(x: Tensor) -> Tensor:
-    """The rows of a stack below one another."""
-    return reshape(x, shape=(product(x.shape[:-1]), x.shape[-1]))
 
 
 def _stack(product_of_rows: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -61,7 +50,7 @@ def _ordered(y: Tensor, axes: tuple[int, ...], once: Once) -> Tensor | None:
     found = _stack(y)
     if found is None or not _smaller(found[0].shape[-1], y.shape[-1]):
         return None
-    return matmul(_flat(transpose(found[0], axes=axes)), found[1])
+    return matmul(rows_of(transpose(found[0], axes=axes)), found[1])
 
 
 @rule(
@@ -94,5 +83,4 @@ def rows_in_their_order(node: Tensor, x: Tensor, g: Tensor, axes: tuple[int, ...
         return None
     if not _smaller(x.shape[-1], g.shape[-1]):
         return None
-    back = tuple([axes.index(i) for i in range(len(axes))])
-    return matmul(transpose(_flat(transpose(x, axes=back))), _flat(g))
+    return matmul(transpose(rows_of(transpose(x, axes=inverse(axes)))), rows_of(g))

@@ -9,19 +9,14 @@ import numpy as np
 from graphc.core import OPS, Tensor, dtypes
 from graphc.core.op import as_dtype
 from graphc.core.pattern import attr, var
-from graphc.core.sizes import Dim, Shape
+from graphc.core.sizes import Dim, Shape, product
 from graphc.ops import add, broadcast_to, cast, concatenate, exp, expand_dims, reshape, sum, transpose
 from graphc.ops.index import Index, Span, getitem, place
 from graphc.ops.shape import narrow, widen
 from graphc.rewrite.rule import Rule, RuleSet, rule
+from graphc.rewrite.rules.common import axes, axis, has_items, keepdims, shape, with_axes_in_front, x
 
 node: Final[Any] = var("node")
-x: Final[Any] = var("x")
-a: Final[Any] = var("a")
-b: Final[Any] = var("b")
-shape: Final[Any] = attr("shape")
-axis: Final[Any] = attr("axis")
-axes: Final[Any] = attr("axes")
 
 
 # ---------------------------------------------------------------- reshape
@@ -133,7 +128,7 @@ def moves_of_one_number(node: Tensor) -> Tensor | None:
 
 
 def _only_leads(x: Tensor, wider: Tensor) -> bool:
-    return wider.shape == (1,) * (wider.ndim - x.ndim) + x.shape
+    return wider.shape == with_axes_in_front(x.shape, wider.ndim)
 
 
 @rule(
@@ -207,7 +202,7 @@ def sum_of_one(node: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor | None:
 
 
 @rule(
-    sum(-x, axis=axis, keepdims=attr("keepdims")),
+    sum(-x, axis=axis, keepdims=keepdims),
     safety="rounding",
     cases=(lambda leaf: sum(-leaf(2, 3)), lambda leaf: sum(-leaf(2, 3), axis=0, keepdims=True), lambda leaf: sum(-leaf(0, 3), axis=0)),
 )
@@ -217,7 +212,7 @@ def sum_of_negative(x: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor:
 
 
 @rule(
-    sum(sum(x, axis=attr("first"), keepdims=attr("keepdims")), axis=axis, keepdims=attr("keepdims")),
+    sum(sum(x, axis=attr("first"), keepdims=keepdims), axis=axis, keepdims=keepdims),
     safety="rounding",
     cases=(
         lambda leaf: sum(sum(leaf(2, 3, 4), axis=1), axis=1),
@@ -227,9 +222,13 @@ def sum_of_negative(x: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor:
 )
 def sum_again(x: Tensor, first: tuple[int, ...], axis: tuple[int, ...], keepdims: bool) -> Tensor:
     """Two sums in a row are one over the axes of both, each counted as in ``x``."""
+    return sum(x, axis=_axes_of_both(x, first, axis, keepdims), keepdims=keepdims)
+
+
+def _axes_of_both(x: Tensor, first: tuple[int, ...], axis: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:
+    """The axes of ``x`` that go in two reductions, of which the second counts those that the first has left."""
     left = list(range(x.ndim)) if keepdims else [i for i in range(x.ndim) if i not in first]
-    both = {*first, *(left[i] for i in axis)}
-    return sum(x, axis=tuple(sorted(both)), keepdims=keepdims)
+    return tuple(sorted({*first, *[left[i] for i in axis]}))
 
 
 @rule(
@@ -243,8 +242,14 @@ def sum_again(x: Tensor, first: tuple[int, ...], axis: tuple[int, ...], keepdims
 )
 def sum_of_transpose(x: Tensor, axes: tuple[int, ...], axis: tuple[int, ...]) -> Tensor | None:
     """A sum has no use for a permutation, if the axes that are left keep their order."""
-    left = [axes[i] for i in range(x.ndim) if i not in axis]
-    return sum(x, axis=tuple([axes[i] for i in axis])) if left == sorted(left) else None
+    before = _axes_before(axes, axis)
+    return None if before is None else sum(x, axis=before)
+
+
+def _axes_before(axes: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The axes of a reduction as they were before a permutation, if those that are left keep their order."""
+    left = [axes[i] for i in range(len(axes)) if i not in axis]
+    return tuple([axes[i] for i in axis]) if left == sorted(left) else None
 
 
 @rule(
@@ -260,10 +265,10 @@ def sum_of_transpose(x: Tensor, axes: tuple[int, ...], axis: tuple[int, ...]) ->
 def sum_of_broadcast(node: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor | None:
     """A sum over copies is a multiple; their number has to be known, since 0 times inf is not the sum of nothing."""
     wide = node.inputs[0]
-    narrow = (1,) * (wide.ndim - x.ndim) + x.shape
+    narrow = with_axes_in_front(x.shape, wide.ndim)
     copied = [i for i in axis if narrow[i] == 1]
-    count = _product([wide.shape[i] for i in copied])
-    if not copied or count is None or not 0 < count <= 2 ** _DIGITS.get(x.dtype, 30):
+    count = product(tuple([wide.shape[i] for i in copied]))
+    if not copied or not isinstance(count, int) or not 0 < count <= 2 ** _DIGITS.get(x.dtype, 30):
         return None
     others = tuple([i for i in axis if i not in copied])
     if not others:
@@ -284,33 +289,22 @@ def sum_of_reshaped(node: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor | 
     return sum(x) if len(axis) == node.inputs[0].ndim else None
 
 
-def _product(counts: list[Dim]) -> int | None:
-    total = 1
-    for count in counts:
-        if not isinstance(count, int):
-            return None
-        total *= count
-    return total
-
-
 # ---------------------------------------------------------------- largest, smallest, any, all
 def _reductions(op: Any) -> list[Rule]:
     """The rules of a reduction that does not mind repetitions: no element counts twice."""
     name = op.name
 
     def again(x: Tensor, first: tuple[int, ...], axis: tuple[int, ...], keepdims: bool) -> Tensor:
-        left = list(range(x.ndim)) if keepdims else [i for i in range(x.ndim) if i not in first]
-        return op(x, axis=tuple(sorted({*first, *(left[i] for i in axis)})), keepdims=keepdims)
+        return op(x, axis=_axes_of_both(x, first, axis, keepdims), keepdims=keepdims)
 
     def of_transpose(x: Tensor, axes: tuple[int, ...], axis: tuple[int, ...]) -> Tensor | None:
-        left = [axes[i] for i in range(x.ndim) if i not in axis]
-        return op(x, axis=tuple([axes[i] for i in axis])) if left == sorted(left) else None
+        before = _axes_before(axes, axis)
+        return None if before is None else op(x, axis=before)
 
     def of_broadcast(node: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor | None:
         wide = node.inputs[0]
-        lead = wide.ndim - x.ndim
-        counts = [wide.shape[i] for i in axis if i < lead or x.shape[i - lead] == 1]
-        if len(counts) < len(axis) or not all(isinstance(count, int) and count for count in counts):
+        narrow = with_axes_in_front(x.shape, wide.ndim)
+        if not all(narrow[i] == 1 for i in axis) or not has_items(wide, axis):
             return None  # of nothing it would be another thing
         kept = tuple([1 if i in axis else size for i, size in enumerate(wide.shape)])
         return reshape(broadcast_to(x, shape=kept), shape=node.shape)
@@ -319,12 +313,11 @@ def _reductions(op: Any) -> list[Rule]:
         body.__doc__ = sentence
         return rule(pattern, safety="exact", name=f"{name}_{kind}", cases=cases)(body)
 
-    kept = attr("keepdims")
     dtype = "bool" if name in ("any", "all") else None
     return [
         declared(
             "of_" + name,
-            op(op(x, axis=attr("first"), keepdims=kept), axis=axis, keepdims=kept),
+            op(op(x, axis=attr("first"), keepdims=keepdims), axis=axis, keepdims=keepdims),
             again,
             f"Two ``{name}`` in a row are one over the axes of both, each counted as in ``x``.",
             lambda leaf: op(op(leaf(2, 3, 4, dtype=dtype), axis=1), axis=1),
@@ -445,14 +438,14 @@ def narrow_of_concatenated(x: Tensor, axis: int, start: Dim, length: Dim) -> Ten
 
 # ---------------------------------------------------------------- parts put back in their places
 def _segment(x: Tensor) -> tuple[int, int, int, Tensor] | None:
-    """Of a tensor placed among zeros along one axis: the axis, where its part begins and ends, and the part with all axes."""
+    """Of a ``widen``, or a ``place`` along one axis: the axis, where its part begins and ends, and the part with all axes."""
     (part,) = x.inputs
     if x.op is widen:
         axis: int = x.attributes["axis"]
         start, length = x.attributes["start"], part.shape[axis]
         return (axis, start, start + length, part) if isinstance(start, int) and isinstance(length, int) else None
     items = x.attributes["index"].items
-    if x.op is not place or not all(isinstance(item, int) or (isinstance(item, Span) and item.step in (None, 1)) for item in items):
+    if not all(isinstance(item, int) or (isinstance(item, Span) and item.step in (None, 1)) for item in items):
         return None
     numbers = tuple([i for i, item in enumerate(items) if isinstance(item, int)])
     part = expand_dims(part, axis=numbers) if numbers else part

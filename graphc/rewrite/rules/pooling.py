@@ -12,9 +12,8 @@ from graphc.core.pattern import attr, var
 from graphc.ops.pointwise import cast, greater, relu
 from graphc.ops.pooling import window_max, window_max_gradient
 from graphc.rewrite.rule import rule
+from graphc.rewrite.rules.common import g, x
 
-x: Final[Any] = var("x")
-g: Final[Any] = var("g")
 largest: Final[Any] = var("largest")
 zero: Final[Any] = var("zero")
 _WINDOWS: Final[dict[str, Any]] = {name: attr(name) for name in ("size", "strides", "padding", "dilation")}

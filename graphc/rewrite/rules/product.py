@@ -33,18 +33,11 @@ from graphc.ops.index import add_at
 from graphc.ops.product import moved_product, swap
 from graphc.ops.shape import place_diagonal
 from graphc.rewrite.rule import Once, rule
+from graphc.rewrite.rules.common import a, axes, axis, b, c, inverse, other_operand, rows_of, shape, with_axes_in_front, x, y
 
-x: Final[Any] = var("x")
-y: Final[Any] = var("y")
-a: Final[Any] = var("a")
-b: Final[Any] = var("b")
-c: Final[Any] = var("c")
 _a: Final[Any] = var("_a")
 _b: Final[Any] = var("_b")
 scale: Final[Any] = const("scale")
-axis: Final[Any] = attr("axis")
-axes: Final[Any] = attr("axes")
-shape: Final[Any] = attr("shape")
 BLAS: Final = ("float32", "float64", "complex64", "complex128")
 """The dtypes that BLAS multiplies."""
 
@@ -107,7 +100,7 @@ def product_in_its_place(node: Tensor, a: Tensor, b: Tensor, axes: tuple[int, ..
     moved = node.inputs[0]
     if axes[-1] != len(axes) - 1 or 1 in (a.ndim, b.ndim) or not once(moved) or not once(moved.inputs[0]) or node.dtype not in BLAS:
         return None
-    return reshape(moved_product(a, b, places=tuple([axes.index(i) for i in range(len(axes))])), shape=shape)
+    return reshape(moved_product(a, b, places=inverse(axes)), shape=shape)
 
 
 # ---------------------------------------------------------------- stacks of products
@@ -125,7 +118,7 @@ def product_of_stack(node: Tensor, a: Tensor, b: Tensor) -> Tensor | None:
     """A stack of matrices times one matrix is one product of a taller matrix."""
     if a.ndim < 3 or b.ndim != 2 or _is_strided(a):
         return None
-    return reshape(matmul(reshape(a, shape=(product(a.shape[:-1]), a.shape[-1])), b), shape=node.shape)
+    return reshape(matmul(rows_of(a), b), shape=node.shape)
 
 
 @rule(
@@ -143,21 +136,14 @@ def sum_of_products(node: Tensor, a: Tensor, b: Tensor, axes: tuple[int, ...], a
     swapped = axes == (*range(lead), lead + 1, lead)
     if lead < 1 or not swapped or a.shape[:-1] != b.shape[:-1] or axis != tuple(range(lead)) or not once(node.inputs[0]):
         return None
-    if _is_strided(a):
-        return None
-    rows = product(a.shape[:-1])
-    return matmul(transpose(reshape(a, shape=(rows, a.shape[-1]))), reshape(b, shape=(rows, b.shape[-1])))
+    return None if _is_strided(a) else matmul(transpose(rows_of(a)), rows_of(b))
 
 
 # ---------------------------------------------------------------- products of what is repeated
-def _with_axes(shape: Shape, ndim: int) -> Shape:
-    return (1,) * (ndim - len(shape)) + shape
-
-
 def _not_repeated(factor: Tensor) -> Tensor:
     """What a broadcast repeats, with axes of size 1."""
     (source,) = factor.inputs
-    return reshape(source, shape=_with_axes(source.shape, factor.ndim))
+    return reshape(source, shape=with_axes_in_front(source.shape, factor.ndim))
 
 
 @rule(
@@ -377,7 +363,7 @@ def _under_views(x: Tensor, scaled: Callable[[Tensor], Tensor], once: Once) -> T
 )
 def scale_into_product(node: Tensor, scale: Constant, once: Once) -> Tensor | None:
     """A number goes to a factor of a product of matrices that has half as many elements as the product, or fewer."""
-    return _into_factor(node, node.inputs[node.inputs[0] is scale], scale, multiply, once)
+    return _into_factor(node, other_operand(node, scale), scale, multiply, once)
 
 
 @rule(
@@ -391,7 +377,8 @@ def divisor_into_product(node: Tensor, scale: Constant, once: Once) -> Tensor | 
     return _into_factor(node, node.inputs[0], scale, divide, once)
 
 
-def _outwards(node: Tensor, scaled: Tensor, scale: Constant, once: Once) -> bool:
+def _is_cheaper_outside(node: Tensor, scaled: Tensor, scale: Constant, once: Once) -> bool:
+    """Whether one number may leave a factor that nothing else reads, for a product that has half as many elements, or fewer."""
     return scale.value.size == 1 and _less_than_half(node.size, scaled.size) and once(scaled) and dtypes.is_float(node.dtype)
 
 
@@ -399,14 +386,14 @@ def _outwards(node: Tensor, scaled: Tensor, scale: Constant, once: Once) -> bool
 def scale_out_of_left(node: Tensor, scale: Constant, a: Tensor, b: Tensor, once: Once) -> Tensor | None:
     """A number multiplies a product of matrices that has half as many elements as its factor, or fewer."""
     scaled = node.inputs[0]
-    return reshape(scale, shape=()) * matmul(a, b) if _outwards(node, scaled, scale, once) and a.shape == scaled.shape else None
+    return reshape(scale, shape=()) * matmul(a, b) if _is_cheaper_outside(node, scaled, scale, once) and a.shape == scaled.shape else None
 
 
 @rule(matmul(a, scale * b), safety="rounding", regroups=True, cases=(lambda leaf: leaf(6) @ (leaf(6, 4) * 0.3),))
 def scale_out_of_right(node: Tensor, scale: Constant, a: Tensor, b: Tensor, once: Once) -> Tensor | None:
     """A number multiplies a product of matrices that has half as many elements as its factor, or fewer."""
     scaled = node.inputs[1]
-    return reshape(scale, shape=()) * matmul(a, b) if _outwards(node, scaled, scale, once) and b.shape == scaled.shape else None
+    return reshape(scale, shape=()) * matmul(a, b) if _is_cheaper_outside(node, scaled, scale, once) and b.shape == scaled.shape else None
 
 
 # ---------------------------------------------------------------- small factors
@@ -425,8 +412,7 @@ def _are_small(a: Tensor, b: Tensor, node: Tensor) -> bool:
 )
 def small_factors_first(node: Tensor, x: Tensor, a: Tensor, b: Tensor, once: Once) -> Tensor | None:
     """Two factors that are repeated are multiplied before they meet what has all elements: one pass over it less."""
-    inner = node.inputs[node.inputs[0] is b]
-    return x * (a * b) if _are_small(a, b, node) and x.shape == node.shape and once(inner) else None
+    return x * (a * b) if _are_small(a, b, node) and x.shape == node.shape and once(other_operand(node, b)) else None
 
 
 @rule(
@@ -441,8 +427,8 @@ def small_quotient_first(node: Tensor, x: Tensor, a: Tensor, b: Tensor, once: On
 
 
 # ---------------------------------------------------------------- chains
-def _chain(a: Tensor, b: Tensor, c: Tensor) -> tuple[int, int] | None:
-    """The price of ``(a b) c`` and of ``a (b c)``."""
+def _prices(a: Tensor, b: Tensor, c: Tensor) -> tuple[int, int] | None:
+    """The multiplications of ``(a b) c`` and of ``a (b c)``; None where one of them is a stack."""
     if b.ndim != 2 or a.ndim not in (1, 2) or c.ndim not in (1, 2):
         return None
     m, n = typical(a.shape[0]) if a.ndim == 2 else 1, typical(c.shape[1]) if c.ndim == 2 else 1
@@ -458,8 +444,8 @@ def _chain(a: Tensor, b: Tensor, c: Tensor) -> tuple[int, int] | None:
 )
 def chain_to_the_right(node: Tensor, a: Tensor, b: Tensor, c: Tensor, once: Once) -> Tensor | None:
     """``(a b) c`` is ``a (b c)``, where that is less work."""
-    price = _chain(a, b, c)
-    return matmul(a, matmul(b, c)) if price and price[1] < price[0] and once(node.inputs[0]) else None
+    prices = _prices(a, b, c)
+    return matmul(a, matmul(b, c)) if prices and prices[1] < prices[0] and once(node.inputs[0]) else None
 
 
 @rule(
@@ -470,8 +456,8 @@ def chain_to_the_right(node: Tensor, a: Tensor, b: Tensor, c: Tensor, once: Once
 )
 def chain_to_the_left(node: Tensor, a: Tensor, b: Tensor, c: Tensor, once: Once) -> Tensor | None:
     """``a (b c)`` is ``(a b) c``, where that is less work."""
-    price = _chain(a, b, c)
-    return matmul(matmul(a, b), c) if price and price[0] < price[1] and once(node.inputs[1]) else None
+    prices = _prices(a, b, c)
+    return matmul(matmul(a, b), c) if prices and prices[0] < prices[1] and once(node.inputs[1]) else None
 
 
 # ---------------------------------------------------------------- products with little but zeros
@@ -539,12 +525,10 @@ def _is_square(matrix: Tensor, diagonal: Tensor) -> bool:
 
 
 # ---------------------------------------------------------------- factors in common
-def _all_once(node: Tensor, once: Once) -> bool:
-    return all(once(part) for part in node.inputs) and node.inputs[0] is not node.inputs[1]
-
-
-def _same_shapes(a: Tensor, b: Tensor) -> bool:
-    return a.type is b.type
+def _may_be_joined(node: Tensor, a: Tensor, b: Tensor, once: Once) -> bool:
+    """Whether both products of a sum go, and the factors that they do not share are of one type, so that no broadcast makes them larger."""
+    left, right = node.inputs
+    return a.type is b.type and once(left) and once(right) and left is not right
 
 
 @rule(
@@ -555,7 +539,7 @@ def _same_shapes(a: Tensor, b: Tensor) -> bool:
 )
 def left_factor_of_sum(node: Tensor, a: Tensor, b: Tensor, c: Tensor, once: Once) -> Tensor | None:
     """``a b + a c`` is ``a (b + c)``, where the sum is no dearer than a product."""
-    return matmul(a, add(b, c)) if _same_shapes(b, c) and _all_once(node, once) else None
+    return matmul(a, add(b, c)) if _may_be_joined(node, b, c, once) else None
 
 
 def _left_in_common(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
@@ -570,7 +554,7 @@ def _left_in_common(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
 )
 def right_factor_of_sum(node: Tensor, a: Tensor, b: Tensor, c: Tensor, once: Once) -> Tensor | None:
     """``a c + b c`` is ``(a + b) c``, where the sum is no dearer than a product."""
-    return matmul(add(a, b), c) if _same_shapes(a, b) and _all_once(node, once) else None
+    return matmul(add(a, b), c) if _may_be_joined(node, a, b, once) else None
 
 
 def _right_in_common(a: Tensor, b: Tensor, c: Tensor) -> Tensor:

@@ -1,11 +1,13 @@
-"""Naive spellings of functions that have a stable one. No result may depend on these: see the policy in docs."""
+"""Naive spellings of functions that have a stable one: digits that cancel come back, and what overflows on the way is finite.
+
+Nothing else may count on these rules, for a level may leave them out.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from graphc.core import Tensor
-from graphc.core.pattern import attr, var
 from graphc.ops import (
     broadcast_to,
     exp,
@@ -30,11 +32,7 @@ from graphc.ops import (
     sum,
 )
 from graphc.rewrite.rule import rule
-
-x: Final[Any] = var("x")
-y: Final[Any] = var("y")
-axis: Final[Any] = attr("axis")
-keepdims: Final[Any] = attr("keepdims")
+from graphc.rewrite.rules.common import axis, has_items, keepdims, x, y
 
 
 @rule(log(exp(x)), safety="overflow")
@@ -104,9 +102,8 @@ def log_of_softmax(x: Tensor, axis: tuple[int, ...]) -> Tensor:
 )
 def log_of_sum_of_exp(x: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor | None:
     """``logsumexp`` is finite where ``exp`` overflows."""
-    if not all(isinstance(x.shape[i], int) and x.shape[i] for i in axis):
-        return None  # the sum of nothing is 0, while logsumexp refuses nothing
-    return logsumexp(x, axis=axis, keepdims=keepdims)
+    # The sum of nothing is 0, while logsumexp refuses nothing.
+    return logsumexp(x, axis=axis, keepdims=keepdims) if has_items(x, axis) else None
 
 
 _shifted: Final[Any] = exp(x - max(x, axis=axis, keepdims=True))
@@ -134,9 +131,7 @@ def _spelt_softmax(x: Tensor, axis: int) -> Tensor:
 )
 def naive_softmax(x: Tensor, axis: tuple[int, ...]) -> Tensor | None:
     """The softmax spelt out; the stable one makes more NaN of an infinite ``x``, and no overflow of a large one."""
-    if not all(isinstance(x.shape[i], int) and x.shape[i] for i in axis):
-        return None
-    return softmax(x, axis=axis)
+    return softmax(x, axis=axis) if has_items(x, axis) else None
 
 
 def _naive(x: Tensor) -> Tensor:

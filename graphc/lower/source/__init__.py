@@ -1,0 +1,7 @@
+"""Emitting source: a function ``make`` that allocates, and inside it ``step``, one line an operation."""
+
+from graphc.lower.source.jax import emit_jax
+from graphc.lower.source.numpy import emit_numpy
+from graphc.lower.source.writer import Source, size_names
+
+__all__ = ["Source", "emit_jax", "emit_numpy", "size_names"]

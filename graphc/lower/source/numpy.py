@@ -1,0 +1,238 @@
+"""NumPy source: steps that write into buffers, loops over rows, and loops over time, each as a function."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+from graphc.core import Subgraph, Tensor, TensorType
+from graphc.core.expr import Input
+from graphc.lower.buffers import IDLE, Plan, assign
+from graphc.lower.factors import small_right_factors
+from graphc.lower.loops import is_loop, plan_loop
+from graphc.lower.rows import Rows, work_of_a_row
+from graphc.lower.schedule import Schedule, schedule_body, written_by
+from graphc.lower.source.memory import LoopMemory
+from graphc.lower.source.writer import Source, Writer, comment, module, written_shape
+
+
+def emit_numpy(schedule: Schedule, plan: Plan, *, threads: bool = True) -> Source:
+    """The schedule as NumPy source that writes into the plan's buffers; its loops over rows use one thread or as many as pay."""
+    w = Writer(schedule, "numpy", threads=threads)
+    head, step = _function(w, plan, "step")
+    return Source(module(w, head, step), w.sizes, tuple(w.big))
+
+
+def _function(w: Writer, plan: Plan, name: str) -> tuple[list[str], list[str]]:
+    """What ``make`` does for a function before the first call, and the function."""
+    head, buffers = _head(w, plan)
+    made, lines = _steps(w, plan, buffers)
+    lines += _end(w, plan)
+    owned = [*(w.name[node] for node in (*w.schedule.constants, *w.schedule.hoisted)), *buffers]
+    return [*head, *made], [f"def {name}({w.arguments(owned)}):", *(f"    {line}" for line in lines)]
+
+
+def _head(w: Writer, plan: Plan) -> tuple[list[str], list[str]]:
+    """What ``make`` computes and allocates for a function, and the names of its buffers."""
+    head = [line for body in w.bodies() for line in _body(w, body)]
+    head += w.constants()
+    for node in w.schedule.hoisted:
+        made, text = _loop(w, node, ()) if is_loop(node) else ([], w.expression(node))
+        w.name[node] = w.owned("c")
+        head += [*made, comment(f"{w.name[node]} = {text}", node)]
+    buffers = [w.owned("buffer") for _ in plan.buffers]
+    if buffers:
+        head.append(f"({', '.join(buffers)},) = arena(")
+        for (first, last), type in zip(plan.spans, plan.buffers, strict=True):
+            head.append(f"    ({first}, {last}, {written_shape(type.shape)}, {w.dtype(type.dtype)}),")
+        head.append(")")
+    return head, buffers
+
+
+def _steps(w: Writer, plan: Plan, buffers: list[str]) -> tuple[list[str], list[str]]:
+    """What the steps need in ``make``, and their lines."""
+    head: list[str] = []
+    lines: list[str] = []
+    turned = small_right_factors(w.schedule)
+    scratch: dict[TensorType, str] = {}
+    for number, step in enumerate(w.schedule.steps):
+        if isinstance(step, Tensor) and step in turned:
+            if step.type not in scratch:
+                scratch[step.type] = w.owned("turned")
+                head.append(f"{scratch[step.type]} = np.empty({written_shape(step.shape)}, {w.dtype(step.dtype)})")
+            lines.append(comment(f"np.copyto({scratch[step.type]}, {w.by_name(step)})", step))
+            w.name[step] = scratch[step.type]
+        elif isinstance(step, Rows):
+            made, line = _rows(w, plan, buffers, step)
+            head += made
+            lines += line
+        elif is_loop(step):
+            leaving = [y.attributes["index"] for y in w.schedule.outputs if y.inputs and y.inputs[0] is step]
+            made, text = _loop(w, step, leaving)
+            head += made
+            w.name[step] = w.local(step.label)
+            lines.append(comment(f"{w.name[step]} = {text}", step, "loop"))
+        else:
+            lines.append(_line(w, plan, buffers, step))
+        if number in plan.dropped:
+            lines.append(f"del {', '.join([w.name[node] for node in plan.dropped[number]])}")
+    return head, lines
+
+
+def _rows(w: Writer, plan: Plan, buffers: list[str], loop: Rows) -> tuple[list[str], list[str]]:
+    """A loop over rows: the function of a block, which ``make`` defines, and the lines of the call."""
+    leaves = dict(zip((*loop.sliced, *loop.whole), loop.inner.inputs, strict=True))
+    values = loop.inner.outputs
+    targets: dict[Tensor, Any] = {}
+    into: dict[Tensor, str] = {}
+    lines: list[str] = []
+    for node, value in zip(loop.kept, values, strict=False):
+        variable = plan.direct.get(node)
+        if variable is not None and variable in loop.sliced:
+            targets[leaves[variable]] = value
+            continue
+        leaf: Any = Input(None, (), (), value.type)
+        leaf.label = node.label or "out"
+        targets[leaf] = value
+        if variable is not None:
+            into[leaf] = w.name[variable]
+        elif node in plan.place:
+            into[leaf] = buffers[plan.place[node]]
+        else:
+            into[leaf] = w.local(node.label)
+            lines.append(comment(f"{into[leaf]} = np.empty({written_shape(node.shape)}, {w.dtype(node.dtype)})", node))
+        w.name[node] = into[leaf]
+    for node in loop.kept:
+        if node in plan.direct:
+            w.name[node] = w.name[plan.direct[node]]
+    given = [*loop.inner.inputs, *into]
+    block = replace(loop.inner, inputs=tuple(given), outputs=values[len(loop.kept) :], updates=targets)
+    function, head = _block_function(w, loop, block, [*loop.inner.inputs[: len(loop.sliced)], *into])
+    totals = [w.local(node.label) for node in loop.sums]
+    w.name.update(zip(loop.sums, totals, strict=True))
+    arrays = ", ".join([*(w.name[x] for x in (*loop.sliced, *loop.whole)), *into.values()])
+    text = f"{function}({arrays})"
+    result = f"{', '.join(totals)}{',' if len(totals) == 1 else ''} = " if totals else ""
+    first = (*loop.kept, *loop.sums)[0]
+    return head, [*lines, comment(f"{result}{text}", first, f"{len(loop.nodes)} ops by rows")]
+
+
+def _block_function(w: Writer, loop: Rows, block: Schedule, by_rows: Sequence[Tensor]) -> tuple[str, list[str]]:
+    name = w.owned("rows")
+    inner = Writer(block, "numpy", w)
+    for c in block.constants:
+        inner.name[c] = w.name[c]
+    plan = assign(block)
+    buffers = [inner.names.fresh(None, f"t{i}") for i in range(len(plan.buffers))]
+    totals = [inner.names.fresh(None, f"total{i}") for i in range(len(loop.sums))]
+    parameters = ["low", "high", *buffers, *totals, *(inner.name[x] for x in block.inputs)]
+    lines = [f"{inner.name[x]} = {inner.name[x]}[low:high]" for x in by_rows]
+    lines += [_line(inner, plan, buffers, node) for node in block.steps]
+    lines += [f"np.copyto({inner.name[leaf]}, {inner.name[value]})" for leaf, value in block.updates.items() if value not in plan.direct]
+    lines += [f"np.add({total}, {inner.name[node]}, out={total})" for total, node in zip(totals, block.outputs, strict=True)]
+    scratches = [f"({written_shape(type.shape[1:])}, {w.dtype(type.dtype)})" for type in plan.buffers]
+    sums = [f"({written_shape(node.shape)}, {w.dtype(node.dtype)})" for node in loop.sums]
+    work = ", ".join(map(str, work_of_a_row(block.steps)))
+    limit = "" if w.threads else ", threads=1"
+    return name, [
+        "",
+        f"def {name}({', '.join(parameters)}):",
+        *(f"    {line}" for line in lines),
+        "",
+        f"{name} = by_rows({name}, {loop.size}, {work}, [{', '.join(scratches)}], [{', '.join(sums)}]{limit})",
+    ]
+
+
+def _body(w: Writer, body: Subgraph) -> list[str]:
+    ordered = schedule_body(body)
+    inner = Writer(ordered, "numpy", w)
+    name = w.owned("body")
+    head, function = _function(inner, assign(ordered, idle=IDLE), name)
+    w.written.functions[body] = name
+    return [*head, "", *function, ""]
+
+
+def _line(w: Writer, plan: Plan, buffers: list[str], node: Tensor) -> str:
+    op = node.op
+    assert op is not None
+    into = w.name[plan.direct[node]] if node in plan.direct else buffers[plan.place[node]] if node in plan.place else None
+    if into is None:
+        text = w.by_name(node)
+        if not op.view and (node.dtype == "bfloat16" or (node.dtype == "float16" and op.imports)):
+            text = f"np.asarray({text}, {w.dtype(node.dtype)})"  # float32 is what comes where there is no loop for the dtype, as for matmul
+        w.name[node] = w.local(node.label)
+        return comment(f"{w.name[node]} = {text}", node, op.name)
+    line = w.by_name(node, into)
+    w.name[node] = into
+    return comment(line, node)
+
+
+def _end(w: Writer, plan: Plan) -> list[str]:
+    """Outputs first, so that they keep the old values, then the variables that were not written directly, then the return."""
+    lines: list[str] = []
+    taken: set[Tensor] = set()
+    results: list[str] = []
+    leaving = set(w.schedule.outputs)
+    fresh = {node for step in w.schedule.steps for node in written_by(step) if node in leaving and plan.root[node] is node}
+    for node in w.schedule.outputs:
+        if node in fresh and node not in taken:
+            taken.add(node)
+            results.append(w.name[node])
+            continue
+        copy = w.local()
+        lines.append(comment(f"{copy} = np.array({w.name[node]})", node, "an output shares no memory"))
+        results.append(copy)
+    lines += _stores(w, plan)
+    return [*lines, f"return ({', '.join(results)}{',' if len(results) == 1 else ''})"]
+
+
+def _stores(w: Writer, plan: Plan) -> list[str]:
+    """The updates that were not computed straight into their places."""
+    lines: list[str] = []
+    copies: list[tuple[Tensor, str]] = []
+    for variable, value in w.schedule.updates.items():
+        if plan.direct.get(value) is variable:
+            continue
+        name = w.name[value]
+        if plan.root[value] in w.schedule.updates:
+            name = w.local()
+            lines.append(comment(f"{name} = np.array({w.name[value]})", value, "read before it is written"))
+        copies.append((variable, name))
+    return lines + [comment(f"np.copyto({w.name[variable]}, {name})", variable) for variable, name in copies]
+
+
+def _loop(w: Writer, node: Tensor, leaving: Collection[int]) -> tuple[list[str], str]:
+    """A scan: the function of the whole loop, which ``make`` defines, and the call."""
+    loop = plan_loop(node, leaving)
+    inner = Writer(loop.step, "numpy", w)
+    plan = assign(loop.step)
+    given = [inner.names.fresh(None, f"x{i}") for i in range(len(node.inputs))]
+    head, buffers = _head(inner, plan)
+    memory = LoopMemory(inner, loop, dict(zip(loop.carries, given, strict=False)), buffers)
+    factors = {x for step in loop.step.steps if step.op is not None and step.op.name == "matmul" for x in step.inputs}
+    for x, argument in zip((*loop.items, *loop.steady), given[len(loop.carries) :], strict=True):
+        if x in loop.items:
+            memory.each[inner.name[x]] = f"{argument}[::-1]" if loop.reverse else argument
+        else:  # a product whose factor lies in strides takes twice as long, in every step
+            memory.before.append(f"{inner.name[x]} = {f'np.ascontiguousarray({argument})' if x in factors else argument}")
+    steps: list[str] = []
+    for step in loop.step.steps:
+        if is_loop(step):
+            made, text = _loop(inner, step, ())
+            head += made
+            inner.name[step] = inner.local(step.label)
+            steps.append(comment(f"{inner.name[step]} = {text}", step, "loop"))
+        elif not memory.views(step):
+            steps.append(_line(inner, plan, buffers, step))
+    steps += _stores(inner, plan)
+    if loop.numbers:
+        values = ", ".join(f"{inner.name[y]}[()]" for y in loop.numbers.values())
+        steps.append(f"{', '.join(inner.name[x] for x in loop.numbers)} = {values}")
+    each = memory.each
+    over = f"for {', '.join(each)}, in zip({', '.join(each.values())}):" if each else f"for _ in range({loop.length}):"
+    name = w.owned("loop")
+    lines = [*memory.before, over, *(f"    {line}" for line in steps or ["pass"]), memory.returned(leaving)]
+    return [*head, *memory.head, "", f"def {name}({', '.join(given)}):", *(f"    {line}" for line in lines), ""], (
+        f"{name}({', '.join(w.name[x] for x in node.inputs)})"
+    )

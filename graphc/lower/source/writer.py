@@ -1,0 +1,233 @@
+"""What both targets share: names, and lines with the type and the user's line as a comment."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from graphc.core import Op, Subgraph, Tensor, TensorType, bodies, every_node, sizes
+from graphc.core.errors import ShapeError
+from graphc.core.expr import Constant
+from graphc.core.sizes import Shape
+from graphc.lower.loops import is_loop
+from graphc.lower.names import Names, Owned
+from graphc.lower.schedule import Schedule
+from graphc.lower.template import (
+    Written,
+    call,
+    called_by_name,
+    defined,
+    helpers,
+    imports,
+    in_namespace,
+    jax_dtype_source,
+    literal,
+    numpy_dtype_source,
+    out_template,
+    template_of,
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Emitted source. ``text`` defines ``make(*sizes, *constants)``, which returns ``step``.
+
+    ``step(*inputs, *variables)`` returns the outputs; on JAX also the updated variables and the checks.
+    """
+
+    text: str
+    sizes: tuple[str, ...]
+    constants: tuple[Constant, ...]
+    messages: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def size_names(schedule: Schedule) -> tuple[str, ...]:
+    """The named sizes of the inputs, in the order in which they occur."""
+    found: dict[str, None] = {}
+    for node in schedule.inputs:
+        for size in node.shape:
+            found.update(dict.fromkeys(sorted(sizes.names(size))))
+    return tuple(found)
+
+
+CLOSED_OVER = 256
+"""How many names ``step`` takes from ``make`` as a closure."""
+_CALLED_BY_NUMPY_SOURCE = ("arena", "by_rows")
+_CALLED_BY_LOOPS = ("list", "zip")
+
+
+class Writer:
+    """What both targets share: names, and lines with the type and the user's line as a comment.
+
+    A function of a body, or of a block of rows, has a writer of its own, with names of its own; it shares what ``make`` owns.
+    """
+
+    def __init__(self, schedule: Schedule, target: str, around: Writer | None = None, *, threads: bool = True) -> None:
+        self.schedule, self.target = schedule, target
+        self.sizes = around.sizes if around else size_names(schedule)
+        self.ops: tuple[Op, ...] = around.ops if around else tuple(dict.fromkeys([node.op for node in _every(schedule) if node.op]))
+        self.functions: set[str] = around.functions if around else set()
+        self.reserved: frozenset[str] = around.reserved if around else self._reserved()
+        self.names = Names(self.reserved)
+        self.written = around.written if around else Written(numpy_dtype_source if target == "numpy" else jax_dtype_source, {})
+        self.name: dict[Tensor, str] = {}
+        self.big: dict[Constant, str] = around.big if around else {}
+        self.counters: dict[str, int] = around.counters if around else {}
+        self.threads = around.threads if around else threads
+        self._values = 0
+        for leaf in (*schedule.inputs, *schedule.variables):
+            self.name[leaf] = self.names.fresh(leaf.label, "x" if leaf in schedule.inputs else "w")
+
+    def _reserved(self) -> frozenset[str]:
+        """What no value may be called: sizes, helpers, and NumPy's functions that are called by their names."""
+        own = [name for op in self.ops for name in defined(op.helper if self.target == "numpy" else op.jax_helper)]
+        if self.target == "numpy":
+            own += [*_CALLED_BY_NUMPY_SOURCE, *[op.imports.split()[-1] for op in self.ops if op.imports]]
+            own += _CALLED_BY_LOOPS if any(op.name == "scan" for op in self.ops) else ()
+        clash = sorted({*own} & {*self.sizes})
+        if clash:
+            raise ShapeError(f"a size is called {clash[0]!r}, like a function of the emitted source", fits="another name")
+        called = _called(self.schedule) if self.target == "numpy" else ()
+        return frozenset([*self.sizes, *own, *called, "low", "high"])
+
+    def dtype(self, name: str) -> str:
+        """The dtype as this target writes it."""
+        return self.written.dtype(name)
+
+    def owned(self, kind: Owned) -> str:
+        """A name for something that ``make`` owns and every function in it may read."""
+        while True:
+            number = self.counters[kind] = self.counters.get(kind, -1) + 1
+            if f"{kind}{number}" not in self.sizes:
+                return f"{kind}{number}"
+
+    def local(self, label: str | None = None) -> str:
+        """A name for a value of this function."""
+        self._values += 1
+        return self.names.fresh(label, f"v{self._values - 1}")
+
+    def expression(self, node: Tensor) -> str:
+        """The node's value."""
+        template = template_of(node, self.target)
+        assert template is not None
+        return self._filled(node, in_namespace(template, "np" if self.target == "numpy" else "jnp"))
+
+    def by_name(self, node: Tensor, into: str = "") -> str:
+        """The same in a function of NumPy source, where NumPy's functions have names of their own; or the call that writes ``into``."""
+        template = out_template(node) if into else template_of(node, "numpy")
+        assert template is not None
+        bare, names = called_by_name(template)
+        if names.isdisjoint(self.sizes):
+            self.functions |= names
+            return self._filled(node, bare, into)
+        return self._filled(node, in_namespace(template, "np"), into)
+
+    def _filled(self, node: Tensor, template: str, into: str = "") -> str:
+        return call(node, template, [self.name[x] for x in node.inputs], self.written, out=into)
+
+    def constants(self) -> Iterable[str]:
+        """The lines that make the scalar constants; arrays become parameters of ``make``."""
+        for c in self.schedule.constants:
+            self.name[c] = self.big.get(c) or self.owned("c")
+            if c.shape:
+                self.big[c] = self.name[c]
+            else:
+                value = literal(c.value[()], c.dtype, self.dtype(c.dtype))
+                yield f"{self.name[c]} = {value if self.target == 'jax' else f'np.array({value})'}"
+
+    def bodies(self) -> Iterable[Subgraph]:
+        """The bodies that this function calls and that are not written yet."""
+        for node in self.schedule.nodes:
+            for body in () if self.target == "numpy" and is_loop(node) else bodies(node):
+                if body not in self.written.functions:
+                    yield body
+
+    def parameters(self) -> str:
+        """The parameters of ``make``."""
+        return ", ".join([*self.sizes, *self.big.values()])
+
+    def arguments(self, owned: list[str]) -> str:
+        """The parameters of ``step``; what ``make`` owns is reached as a closure, or by default values where it is much.
+
+        CPython compiles a closure over thousands of names in quadratic time.
+        """
+        bound = [f"{name}={name}" for name in owned] if len(owned) > CLOSED_OVER else []
+        return ", ".join([*(self.name[leaf] for leaf in (*self.schedule.inputs, *self.schedule.variables)), *bound])
+
+
+def _every(schedule: Schedule) -> Iterator[Tensor]:
+    """Every node of the schedule and of the bodies in it."""
+    for node in schedule.nodes:
+        yield node
+        for body in bodies(node):
+            yield from every_node(body.outputs)
+
+
+def _called(schedule: Schedule) -> set[str]:
+    """The functions of NumPy that the templates call."""
+    templates: dict[str, None] = {}
+    plain: set[Op] = set()
+    for node in _every(schedule):
+        if node.op is None or node.op in plain:
+            continue
+        templates.update(dict.fromkeys([t for t in (template_of(node, "numpy"), out_template(node)) if t]))
+        if not callable(node.op.emit) and not callable(node.op.out):
+            plain.add(node.op)
+    return {name for template in templates for name in called_by_name(template)[1]}
+
+
+def comment(line: str, node: Tensor, note: str = "") -> str:
+    """The line with the node's type, its label, a note and the user's line behind it."""
+    origin = node.origin
+    parts = [_written_type(node.type), node.label, note, origin and _written_origin(origin)]
+    return f"{line:<48}  # {_plain('  '.join([part for part in parts if part]))}"
+
+
+@functools.lru_cache(maxsize=4096)
+def _written_type(type: TensorType) -> str:
+    return str(type)
+
+
+@functools.lru_cache(maxsize=4096)
+def _written_origin(origin: Any) -> str:
+    return str(origin)
+
+
+def _plain(text: str) -> str:
+    """A comment ends with its line, whatever the user called things."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _indent(lines: Iterable[str], depth: int) -> str:
+    return "".join(f"{'    ' * depth}{line}\n" if line else "\n" for line in lines)
+
+
+def module(w: Writer, head: list[str], step: list[str]) -> str:
+    """The whole text: imports, helpers and ``make``, which does ``head``, defines ``step`` and returns it."""
+    make = f"def make({w.parameters()}):\n{_indent(head, 1)}\n{_indent(step, 1)}\n    return step\n"
+    return _header(w, make) + make
+
+
+def _header(w: Writer, text: str) -> str:
+    """Imports and helpers, as far as the text needs them."""
+    needed = helpers(w.ops, w.target, text)
+    if w.target == "numpy":
+        code = needed + text
+        bfloat16 = "from ml_dtypes import bfloat16\n" if "bfloat16" in code else ""
+        loops = "from graphc.parallel import by_rows\n" if "= by_rows(" in code else ""
+        memory = "from graphc.lower.arena import arena\n" if "= arena(" in code else ""
+        own = f"\n{memory}{loops}" if memory or loops else ""
+        names = sorted(w.functions)
+        names = "".join(f"from numpy import {', '.join(names[i : i + 12])}\n" for i in range(0, len(names), 12))
+        return f"{imports(w.ops, needed + text)}import numpy as np\n{bfloat16}{names}{own}\n\n{needed}"
+    return "import jax\nimport jax.numpy as jnp\n\n\n" + needed
+
+
+def written_shape(shape: Shape) -> str:
+    """A shape as a tuple of sizes."""
+    return "(" + ", ".join(map(str, shape)) + (",)" if len(shape) == 1 else ")")
