@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Any
 
 from graphc.core import Tensor
-from graphc.lower.liveness import is_part, may_be_view, may_write_over, nbytes, takes_buffer
+from graphc.lower.liveness import is_part, may_be_view, may_write_over, nbytes, roots, takes_buffer
 from graphc.lower.schedule import Schedule, may_raise, read_by, written_by
 
 AHEAD = 4
@@ -34,7 +34,40 @@ def arranged(schedule: Schedule, known: Mapping[str, int] | None = None) -> Sche
     Views stand right before their first reader. The order of steps that are equal in bytes stays. Of more than ``LISTED`` steps it
     is left as it is, since there the search would take as long as all else.
     """
-    known = known or {}
+    return late_updates(_cheaper(schedule, known or {}))
+
+
+def late_updates(schedule: Schedule) -> Schedule:
+    """The schedule with each update after all that read its variable, so that it is written in place instead of copied at the end.
+
+    Only what nobody else waits for is moved, so the order of the others stays.
+    """
+    variables = {value: variable for variable, value in schedule.updates.items()}
+    behind = roots(schedule)
+    last: dict[Tensor, int] = {}
+    for number, step in enumerate(schedule.steps):
+        for x in read_by(step):
+            last[behind[x]] = number
+    leaving = {behind[node] for node in schedule.outputs}
+    moved: dict[int, list[int]] = {}
+    for number, step in enumerate(schedule.steps):
+        values = written_by(step)
+        if all(node in variables and node not in last and node not in leaving for node in values):
+            after = max([last.get(variables[node], -1) for node in values], default=-1)
+            if after > number:
+                moved.setdefault(after, []).append(number)
+    if not moved:
+        return schedule
+    waiting = {number for numbers in moved.values() for number in numbers}
+    order: list[int] = []
+    for number in range(len(schedule.steps)):
+        if number not in waiting:
+            order.append(number)
+        order += moved.get(number, ())
+    return replace(schedule, steps=tuple([schedule.steps[number] for number in order]))
+
+
+def _cheaper(schedule: Schedule, known: Mapping[str, int]) -> Schedule:
     small = sum([nbytes(node, known) for step in schedule.steps for node in written_by(step)]) < WORTHWHILE
     if len(schedule.steps) > LISTED or small:
         return schedule

@@ -121,8 +121,9 @@ def test_updates_that_read_each_other_are_simultaneous_in_any_order() -> None:
     assert [v.value[0] for v in (a, b, c)] == [2.0, 4.0, -1.0]
 
 
-def test_weights_are_updated_while_the_gradients_come() -> None:
-    run, weights = deep(20)
+@pytest.mark.parametrize("depth", [2, 20, 400])  # few values, a searched order, and too many steps for one
+def test_weights_are_updated_while_the_gradients_come(depth: int) -> None:
+    run, weights = deep(depth)
     plan = assign(arranged(run._program.schedule, {}), idle=IDLE)
     assert len(plan.direct) == len(weights)
     assert sum(type.shape == (16, 16) for type in plan.buffers) <= 4
