@@ -112,8 +112,8 @@ class StepGraph:
         self.kept = {self.holder(node) for node in schedule.outputs}
         self.bytes = {node: nbytes(node, known) for node in self.writer}
         self.readers: dict[Tensor, list[int]] = {}
-        for number, roots in enumerate(self.reads):
-            for x in roots:
+        for number, read in enumerate(self.reads):
+            for x in read:
                 self.readers.setdefault(x, []).append(number)
         self._updates()
         self.over = [self._may_take(number) for number in range(len(self.units))]
