@@ -22,6 +22,8 @@ from benchmarks.floor import FLOORS, floor
 from benchmarks.workload import workloads
 
 SHORTEST = 1e-3  # seconds: shorter calls are timed several at a time
+REST = 2e-3
+LONGEST_REST = 0.2
 LONGEST_WARM_UP = 5.0  # seconds: who takes longer for the first call is sampled without more of them
 
 
@@ -144,6 +146,7 @@ class Sampler:
         samples = [self._sample()]
         while time.perf_counter() < end:
             samples.append(self._sample())
+        rest()
         return samples
 
     def _calibrated(self) -> int:
@@ -163,6 +166,19 @@ class Sampler:
             self._call()
         seconds = time.perf_counter() - began
         return seconds / self._calls, (waited() - queued) / seconds
+
+
+def rest() -> None:
+    """Wait until this process's threads are still, so that the next contestant has the processors to itself.
+
+    OpenBLAS's threads turn for about 30 ms after a product, as long as a turn may be.
+    """
+    end = time.perf_counter() + LONGEST_REST
+    busy = True
+    while busy and time.perf_counter() < end:
+        spent = time.process_time()
+        time.sleep(REST)
+        busy = time.process_time() - spent > REST / 10
 
 
 def waited() -> float:

@@ -143,9 +143,9 @@ def test_memory_is_measured(tmp_path: Path) -> None:
 
 def test_a_memory_budget_is_measured(tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
-    printed = command("benchmarks.memory", "compile-10", "--budget", "--seconds", 0.02, "--markdown", page)
+    printed = command("benchmarks.memory", "compile-100", "--budget", "--seconds", 0.02, "--markdown", page)
     title, plain, halved, _, _, reached, *_, same = (cell.strip() for cell in printed.splitlines()[2].strip("|").split("|"))
-    assert title == "compile-10: 10 layers of 64"
+    assert title == "compile-100: 100 layers of 64"
     assert float(halved) < float(plain)
     assert 0.3 < float(reached) <= 0.5
     assert same == "yes"

@@ -42,6 +42,8 @@ def late_updates(schedule: Schedule) -> Schedule:
 
     Only what nobody else waits for is moved, so the order of the others stays.
     """
+    if not schedule.updates:
+        return schedule
     variables = {value: variable for variable, value in schedule.updates.items()}
     behind = roots(schedule)
     last: dict[Tensor, int] = {}
@@ -68,15 +70,16 @@ def late_updates(schedule: Schedule) -> Schedule:
 
 
 def _cheaper(schedule: Schedule, known: Mapping[str, int]) -> Schedule:
-    small = sum([nbytes(node, known) for step in schedule.steps for node in written_by(step)]) < WORTHWHILE
-    if len(schedule.steps) > LISTED or small:
+    if len(schedule.steps) > LISTED:
+        return schedule
+    if sum([nbytes(node, known) for step in schedule.steps for node in written_by(step)]) < WORTHWHILE:
         return schedule
     return _reordered(StepGraph(schedule, known), StepGraph.weight)
 
 
 def spared(schedule: Schedule, known: Mapping[str, int]) -> Schedule:
     """The schedule in the order that has the least alive on average: the one to start from where the peak will be cut off."""
-    return _reordered(StepGraph(schedule, known), lambda graph, order: sum(graph.usage(order)))
+    return _reordered(StepGraph(late_updates(schedule), known), lambda graph, order: sum(graph.usage(order)))
 
 
 def _reordered(graph: StepGraph, measure: Callable[[StepGraph, Sequence[int]], Any]) -> Schedule:
