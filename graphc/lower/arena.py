@@ -19,17 +19,25 @@ ALIGNMENT = 64
 BY_SIZE = 2000
 """Up to so many buffers are laid out by size, which takes a time that grows with their square."""
 
-Row = tuple[int, int, tuple[int, ...], Any]
-"""The first and the last step of a buffer, its shape and its dtype."""
+Row = tuple[int, int, tuple[int, ...], Any] | tuple[int, int, tuple[int, ...], Any, int, int, int]
+"""The first and the last step of a buffer, its shape and its dtype; then, if there is more, how many buffers these are, and by how many
+steps the next one is later at its beginning and at its end."""
 
 
 def arena(*rows: Row) -> list[np.ndarray[Any, Any]]:
     """The buffers of these spans, shapes and dtypes, in one piece of memory."""
-    counts = [math.prod(shape) * np.dtype(dtype).itemsize for _, _, shape, dtype in rows]
-    offsets, total = layout([(first, last) for first, last, _, _ in rows], counts)
+    spans: list[tuple[int, int]] = []
+    kinds: list[tuple[tuple[int, ...], Any]] = []
+    counts: list[int] = []
+    for first, last, shape, dtype, *more in rows:
+        number, later, longer = more or (1, 0, 0)
+        spans += [(first + i * later, last + i * longer) for i in range(number)]
+        kinds += [(shape, dtype)] * number
+        counts += [math.prod(shape) * np.dtype(dtype).itemsize] * number
+    offsets, total = layout(spans, counts)
     memory = np.empty(total + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
-    return [np.ndarray(shape, dtype, memory, start + offset) for (_, _, shape, dtype), offset in zip(rows, offsets, strict=True)]
+    return [np.ndarray(shape, dtype, memory, start + offset) for (shape, dtype), offset in zip(kinds, offsets, strict=True)]
 
 
 def layout(spans: Sequence[tuple[int, int]], counts: Sequence[int]) -> tuple[list[int], int]:

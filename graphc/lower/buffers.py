@@ -9,12 +9,12 @@ steps, and when the sizes are known :func:`~graphc.lower.arena.arena` lays them 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.core import Tensor, TensorType, Variable
-from graphc.core.sizes import Dim, Shape
+from graphc.core.sizes import Dim
 from graphc.lower.liveness import holders, may_write_over, roots, takes_buffer
 from graphc.lower.schedule import Schedule, may_raise, read_by, written_by
 
@@ -60,58 +60,79 @@ def assign(schedule: Schedule, *, reuse: bool = True, idle: int = END) -> Plan:
     A buffer that has lain ``idle`` for more steps than that is not taken again, so that in an arena others can have its memory.
     """
     plan = Plan(root=roots(schedule))
-    plan.last_use = _last_uses(schedule, plan.root)
+    written = [written_by(step) for step in schedule.steps]
+    plan.last_use = _last_uses(schedule, written, plan.root)
     if reuse:
-        _direct_updates(schedule, plan)
-        _place(schedule, plan, idle)
-    plan.dropped = _drops(schedule, plan)
+        able = _able(schedule, written)
+        _direct_updates(schedule, written, able, plan)
+        for node in plan.direct:
+            del able[node]
+        _place(schedule, written, able, plan, idle)
+    plan.dropped = _drops(schedule, written, plan)
     return plan
 
 
-def _place(schedule: Schedule, plan: Plan, idle: int) -> None:
-    """Give each value that can be written into a buffer one, step by step; those that nobody needs any more go back into the pool."""
+Written = Sequence[tuple[Tensor, ...]]
+"""By step, what it writes."""
+Able = dict[Tensor, None]
+"""The results that can be written into memory that the function owns, in order."""
+
+
+def _able(schedule: Schedule, written: Written) -> Able:
     leaving = set(schedule.outputs)
-    pool: dict[tuple[str, Shape], list[int]] = {}
-    dying = _deaths(schedule, plan)
-    for number, step in enumerate(schedule.steps):
-        for node in written_by(step):
-            if takes_buffer(step, node) and node not in leaving and node not in plan.direct:
+    return {
+        node: None
+        for step, nodes in zip(schedule.steps, written, strict=True)
+        for node in nodes
+        if takes_buffer(step, node) and node not in leaving
+    }
+
+
+def _place(schedule: Schedule, written: Written, able: Able, plan: Plan, idle: int) -> None:
+    """Give each value that can be written into a buffer one, step by step; those that nobody needs any more go back into the pool."""
+    pool: dict[TensorType, list[int]] = {}
+    dying = _deaths(able, plan)
+    for number, (step, nodes) in enumerate(zip(schedule.steps, written, strict=True)):
+        for node in nodes:
+            if node in able:
                 _settle(step, node, number, plan, pool, idle)
-        written = {plan.place[node] for node in written_by(step) if node in plan.place}
-        for dead in dying.get(number, ()):
-            if plan.place[dead] not in written or dead in written_by(step):
-                pool.setdefault((dead.dtype, dead.shape), []).append(plan.place[dead])
+        if number in dying:
+            places = {plan.place[node] for node in nodes if node in able}
+            for dead in dying[number]:
+                if plan.place[dead] not in places or dead in nodes:
+                    pool.setdefault(dead.type, []).append(plan.place[dead])
     _close(schedule, plan)
 
 
-def _last_uses(schedule: Schedule, owner: Mapping[Tensor, Tensor]) -> dict[Tensor, int]:
+def _last_uses(schedule: Schedule, written: Written, owner: Mapping[Tensor, Tensor]) -> dict[Tensor, int]:
     """The last step that writes or reads each owner of memory, or something in it; ``END`` for what is needed after all steps."""
     last: dict[Tensor, int] = {}
-    for number, step in enumerate(schedule.steps):
-        for node in (*written_by(step), *read_by(step)):
+    for number, (step, nodes) in enumerate(zip(schedule.steps, written, strict=True)):
+        for node in nodes:
+            last[owner[node]] = number
+        for node in read_by(step):
             last[owner[node]] = number
     for node in (*schedule.outputs, *schedule.updates.values()):
         last[owner[node]] = END
     return last
 
 
-def _direct_updates(schedule: Schedule, plan: Plan) -> None:
+def _direct_updates(schedule: Schedule, written: Written, able: Able, plan: Plan) -> None:
     """Updates whose variable nobody reads after the step that computes them; who wants the new value reads it there.
 
     A step that may raise must come before all of them, so that a call that fails leaves every variable as it was.
     """
-    position = {node: (number, step) for number, step in enumerate(schedule.steps) for node in written_by(step)}
-    risky = max([number for number, step in enumerate(schedule.steps) if may_raise(step)], default=-1)
     uses = Counter(schedule.updates.values())
-    outputs = set(schedule.outputs)
+    position = {node: number for number, nodes in enumerate(written) for node in nodes if node in uses}
+    risky = max([number for number, step in enumerate(schedule.steps) if may_raise(step)], default=-1) if uses else -1
     for variable, value in schedule.updates.items():
-        number, step = position.get(value, (-1, None))
+        number = position.get(value, -1)
         last = plan.last_use.get(variable, -1)
-        if number <= risky or not takes_buffer(step, value) or uses[value] > 1 or value in outputs:
+        if number <= risky or value not in able or uses[value] > 1:
             continue
         if value.type is not variable.type:
             continue
-        if last < number or (last == number and _may_update(step, value, variable, plan)):
+        if last < number or (last == number and _may_update(schedule.steps[number], value, variable, plan)):
             plan.direct[value] = variable
 
 
@@ -123,32 +144,31 @@ def _may_update(step: Any, value: Tensor, variable: Variable, plan: Plan) -> boo
     return views == [variable] and variable not in step.whole
 
 
-def _deaths(schedule: Schedule, plan: Plan) -> dict[int, list[Tensor]]:
+def _deaths(able: Able, plan: Plan) -> dict[int, list[Tensor]]:
     deaths: dict[int, list[Tensor]] = {}
-    leaving = set(schedule.outputs)
-    for step in schedule.steps:
-        for node in written_by(step):
-            owns = plan.root[node] is node and takes_buffer(step, node) and node not in leaving and node not in plan.direct
-            if owns and plan.last_use[node] != END:
-                deaths.setdefault(plan.last_use[node], []).append(node)
+    for node in able:
+        last = plan.last_use.get(node, END)
+        if last != END and plan.root[node] is node:
+            deaths.setdefault(last, []).append(node)
     return deaths
 
 
-def _settle(step: Any, node: Tensor, number: int, plan: Plan, pool: dict[tuple[str, Shape], list[int]], idle: int) -> None:
+def _settle(step: Any, node: Tensor, number: int, plan: Plan, pool: dict[TensorType, list[int]], idle: int) -> None:
     taken = _operand_to_take(node, number, plan) if isinstance(step, Tensor) else None
+    last = max(number, plan.last_use[node])
     if taken is not None:
-        plan.place[node] = plan.place[taken]
+        place = plan.place[taken]
         plan.in_place.add(node)
     else:
-        free = pool.get((node.dtype, node.shape))
+        free = pool.get(node.type)
         if free and number - plan.spans[free[-1]][1] <= idle:
-            plan.place[node] = free.pop()
+            place = free.pop()
         else:
-            plan.place[node] = len(plan.buffers)
+            place = len(plan.buffers)
             plan.buffers.append(node.type)
-            plan.spans.append((number, number))
-    place = plan.place[node]
-    plan.spans[place] = (plan.spans[place][0], max(number, plan.last_use[node]))
+            plan.spans.append((number, last))
+    plan.place[node] = place
+    plan.spans[place] = (plan.spans[place][0], last)
 
 
 def _close(schedule: Schedule, plan: Plan) -> None:
@@ -159,19 +179,27 @@ def _close(schedule: Schedule, plan: Plan) -> None:
 
 def _operand_to_take(node: Tensor, step: int, plan: Plan) -> Tensor | None:
     for x in node.inputs:
-        if x in plan.place and x.type is node.type and plan.last_use[x] == step and may_write_over(node, x, plan.root):
+        if x.type is node.type and x in plan.place and plan.last_use[x] == step and may_write_over(node, x, plan.root):
             return x
     return None
 
 
-def _drops(schedule: Schedule, plan: Plan) -> dict[int, list[Tensor]]:
-    """Values without a buffer, by the last step that reads them or what shares their memory."""
+def _drops(schedule: Schedule, written: Written, plan: Plan) -> dict[int, list[Tensor]]:
+    """Values without a buffer, and their views, by the last step that reads the memory."""
+    bare = [node for nodes in written for node in nodes if node not in plan.place and node not in plan.direct]
+    if not bare:
+        return {}
     holder = holders(schedule)
-    made = [node for step in schedule.steps for node in written_by(step)]
-    last = _last_uses(schedule, holder)
-    own = {node for node in made if holder[node] is node and node not in plan.place and node not in plan.direct}
+    last = {node: -1 for node in bare if holder[node] is node}
+    for number, step in enumerate(schedule.steps if last else ()):
+        for x in read_by(step):
+            if holder[x] in last:
+                last[holder[x]] = number
+    kept = {holder[node] for node in (*schedule.outputs, *schedule.updates.values())}
     dropped: dict[int, list[Tensor]] = {}
-    for node in made:
-        if holder[node] in own and last[holder[node]] != END:
-            dropped.setdefault(last[holder[node]], []).append(node)
+    for number, nodes in enumerate(written if last else ()):
+        for node in nodes:
+            own = holder[node]
+            if own in last and own not in kept:
+                dropped.setdefault(max(last[own], number), []).append(node)
     return dropped

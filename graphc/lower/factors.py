@@ -6,6 +6,8 @@ the copy are more than what that costs (measured with OpenBLAS 0.3.30: 64 by 64 
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import pairwise
 from typing import Final
 
 from graphc.core import Tensor
@@ -20,15 +22,11 @@ ROWS: Final = 16
 
 def small_right_factors(schedule: Schedule) -> set[Tensor]:
     """The transposed matrices that are only read by the very next step, a product, as its right factor, and are small."""
-    leaving = {*schedule.outputs, *schedule.updates.values()}
-    found: set[Tensor] = set()
-    readers: dict[Tensor, int] = {}
-    for step in schedule.steps:
-        for x in read_by(step):
-            readers[x] = readers.get(x, 0) + 1
-    for x, step in zip(schedule.steps, schedule.steps[1:], strict=False):
-        if isinstance(x, Tensor) and x not in leaving and readers.get(x) == 1 and isinstance(step, Tensor) and _pays(x, step):
-            found.add(x)
+    found = {x for x, step in pairwise(schedule.steps) if isinstance(x, Tensor) and isinstance(step, Tensor) and _pays(x, step)}
+    if found:
+        found -= {*schedule.outputs, *schedule.updates.values()}
+        readers = Counter([x for step in schedule.steps for x in read_by(step) if x in found])
+        found = {x for x in found if readers[x] == 1}
     return found
 
 

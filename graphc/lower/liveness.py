@@ -29,8 +29,10 @@ def roots(schedule: Schedule) -> dict[Tensor, Tensor]:
     """For every value the one whose memory it is, which is itself but for views."""
     found: dict[Tensor, Tensor] = {x: x for x in schedule.given}
     for step in schedule.steps:
-        for node in written_by(step):
-            found[node] = found[node.inputs[0]] if may_be_view(step) else node
+        if may_be_view(step):
+            found[step] = found[step.inputs[0]]
+        else:
+            found.update({node: node for node in written_by(step)})
     return found
 
 
@@ -51,7 +53,7 @@ def takes_buffer(step: Any, node: Tensor) -> bool:
     """Whether the step can write this result into memory that it is given."""
     if not isinstance(step, Tensor):
         return node in step.kept
-    return node.shape != () and out_template(node) is not None
+    return node.type.shape != () and out_template(node) is not None
 
 
 def may_write_over(node: Tensor, x: Tensor, root: Mapping[Tensor, Tensor]) -> bool:

@@ -23,11 +23,17 @@ _TAKEN = {
     "linalg",
     "arena",
     "by_rows",
+    "checking",
 }
-Owned = Literal["body", "buffer", "c", "items", "loop", "rows", "stack", "state", "turned", "view"]
+Owned = Literal["body", "buffer", "c", "items", "layer", "loop", "part", "rows", "stack", "state", "turned", "view"]
 """What ``make`` calls its own, each with a number, which every function in it may read."""
 _OWNED = re.compile(rf"({'|'.join(get_args(Owned))})\d+")
 """No function may call something of its own so."""
+
+
+def is_owned(name: str) -> bool:
+    """Whether it is the name of something that ``make`` owns."""
+    return _OWNED.fullmatch(name) is not None
 
 
 class Names:
@@ -38,6 +44,9 @@ class Names:
 
     def fresh(self, wish: str | None, otherwise: str) -> str:
         """A name like ``wish``, or ``otherwise`` where there is no wish."""
+        if wish is None and otherwise not in self._used:
+            self._used.add(otherwise)
+            return otherwise
         base = re.sub(r"[^0-9A-Za-z_]+", "_", wish or "").strip("_") or otherwise
         if base[0].isdigit():
             base = f"{otherwise.rstrip('0123456789')}_{base}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from graphc.core import Subgraph, Tensor, Variable, describe, toposort
@@ -32,7 +33,7 @@ class Schedule:
         """What is there before the first step."""
         return (*self.inputs, *self.variables, *self.constants, *self.hoisted)
 
-    @property
+    @cached_property
     def nodes(self) -> tuple[Tensor, ...]:
         """Every node that is computed, those in loops among them."""
         return (*self.hoisted, *[node for step in self.steps for node in written_by(step, inside=True)])
@@ -59,6 +60,8 @@ def read_by(step: Any) -> tuple[Tensor, ...]:
 
 def may_raise(step: Any) -> bool:
     """Whether a step may fail for the values that it gets."""
+    if isinstance(step, Tensor):
+        return step.op is not None and step.op.raises
     return any(node.op is not None and node.op.raises for node in written_by(step, inside=True))
 
 
@@ -71,6 +74,7 @@ def schedule(inputs: Sequence[Input], outputs: Sequence[Tensor], updates: Mappin
     """Order the graph of outputs and updates. Raises :class:`ArgumentError` for an input that the call does not bring.
 
     Updates come in the order of their depth, so that the gradients of the last layers, which are there first, are done with first.
+    They are listed in the order of the variables, in which JAX gives the memory of donated arguments to results of the same type.
     """
     order = _by_depth([*outputs, *updates.values()], len(outputs))
     missing = [node for node in order if isinstance(node, Input) and node not in inputs]
@@ -86,14 +90,15 @@ def schedule(inputs: Sequence[Input], outputs: Sequence[Tensor], updates: Mappin
     for node in order:
         if node.op is None:
             continue
-        if any(x in depends for x in node.inputs):
+        if depends.isdisjoint(node.inputs):
+            hoisted.append(node)
+        else:
             depends.add(node)
             steps.append(node)
-        else:
-            hoisted.append(node)
     variables = dict.fromkeys([*(node for node in order if isinstance(node, Variable)), *updates])
     constants = tuple([node for node in order if isinstance(node, Constant)])
-    return Schedule(tuple(inputs), tuple(variables), constants, tuple(hoisted), tuple(steps), tuple(outputs), dict(updates))
+    new = {variable: updates[variable] for variable in variables if variable in updates}
+    return Schedule(tuple(inputs), tuple(variables), constants, tuple(hoisted), tuple(steps), tuple(outputs), new)
 
 
 def _by_depth(roots: Sequence[Tensor], kept: int) -> list[Tensor]:

@@ -6,41 +6,71 @@ from collections.abc import Iterable
 
 from graphc.core import Subgraph, Tensor
 from graphc.core.errors import BackendError
+from graphc.lower.rolling import Calls, Loop, Stack
 from graphc.lower.schedule import Schedule, schedule_body
-from graphc.lower.source.writer import Source, Writer, comment, module
+from graphc.lower.source.checks import Checks
+from graphc.lower.source.rolled import call_lines, function_lines, loop_lines, node_line
+from graphc.lower.source.writer import Source, Writer, module
+
+_IMPORTS = "import jax\nimport jax.numpy as jnp\n"
 
 
-def emit_jax(schedule: Schedule) -> Source:
-    """The schedule as JAX source, for ``jax.jit``: a pure function of inputs and variables."""
+def emit_jax(schedule: Schedule, precision: str | None = None, check: bool = False) -> Source:
+    """The schedule as JAX source, for ``jax.jit``: a pure function of inputs and variables.
+
+    ``precision`` is that of products, as JAX names it; with ``check`` each index is compared with its bounds, and each value asked whether
+    it is finite.
+    """
     w = Writer(schedule, "jax")
-    head, lines = _lines(w)
-    lines = ["checks = []", *lines]
+    checks = Checks(check)
+    start = checks.start((*schedule.inputs, *schedule.variables), w.name)
+    head, lines = _lines(w, checks)
+    lines.insert(0, start)
     lines.append(f"return [{_names(w, schedule.outputs)}], [{_names(w, schedule.updates.values())}], checks")
     owned = [w.name[node] for node in schedule.constants]
     step = [f"def step({w.arguments(owned)}):", *(f"    {line}" for line in lines)]
-    messages = tuple([node.attributes["message"] for node in (*schedule.hoisted, *schedule.steps) if node.op and node.op.name == "guard"])
-    return Source(module(w, head, step), w.sizes, tuple(w.big), messages)
+    if precision is not None:
+        step.insert(0, f"@jax.default_matmul_precision({precision!r})")
+    text = module(w, head, step)
+    if check:
+        text = text.replace(_IMPORTS, f"{_IMPORTS}\nfrom graphc.lower.targets.jax import checking\n", 1)
+    return Source(text, w.sizes, tuple(w.big), checks or None)
 
 
-def _lines(w: Writer) -> tuple[list[str], list[str]]:
-    head = [line for body in w.bodies() for line in _body(w, body)]
+def _lines(w: Writer, checks: Checks, in_body: bool = False) -> tuple[list[str], list[str]]:
+    head = [line for body in w.bodies() for line in _body(w, body, checks)]
     head += w.constants()
+    w.name |= {
+        x: f"{w.name[stack]}[{i}]" for stack in w.schedule.variables if isinstance(stack, Stack) for i, x in enumerate(stack.variables)
+    }
     lines: list[str] = []
-    for node in (*w.schedule.hoisted, *w.schedule.steps):
-        text = w.expression(node)
-        w.name[node] = w.local(node.label)
-        assert node.op is not None
-        lines.append(comment(f"{w.name[node]} = {text}", node, node.op.name))
+    for node in w.schedule.hoisted:
+        lines += _computed(w, node, checks, in_body)
+    for step in w.schedule.steps:
+        if isinstance(step, Loop):
+            lines += loop_lines(w, w.owned("layer"), step)
+        elif isinstance(step, Calls):
+            name = w.owned("layer")
+            head += function_lines(w, name, step)
+            lines += call_lines(w, name, step)
+        else:
+            lines += _computed(w, step, checks, in_body)
     return head, lines
 
 
-def _body(w: Writer, body: Subgraph) -> list[str]:
+def _computed(w: Writer, node: Tensor, checks: Checks, in_body: bool) -> list[str]:
+    return [node_line(w, node), *checks.lines(node, w.name, in_body)]
+
+
+def _body(w: Writer, body: Subgraph, checks: Checks) -> list[str]:
     if any(node.op and node.op.name == "guard" for node in body.nodes):
         raise BackendError("kinks='raise' inside a loop, a branch or a checkpoint has no JAX form", fits="kinks='nan', or backend='numpy'")
     ordered = schedule_body(body)
     inner = Writer(ordered, "jax", w)
     name = w.owned("body")
-    head, lines = _lines(inner)
+    mark = checks.mark()
+    head, lines = _lines(inner, checks, in_body=True)
+    checks.body(body, mark)
     w.written.functions[body] = name
     owned = [inner.name[node] for node in ordered.constants]
     lines.append(f"return [{_names(inner, ordered.outputs)}]")

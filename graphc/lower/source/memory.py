@@ -7,7 +7,8 @@ from collections.abc import Collection
 from graphc.core import Tensor, TensorType
 from graphc.lower.loops import LoopPlan, Stack
 from graphc.lower.names import Owned
-from graphc.lower.source.writer import Writer, comment, written_shape
+from graphc.lower.source.lines import comment
+from graphc.lower.source.writer import Writer, written_shape
 
 
 class LoopMemory:

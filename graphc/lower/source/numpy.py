@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +13,13 @@ from graphc.lower.factors import small_right_factors
 from graphc.lower.loops import is_loop, plan_loop
 from graphc.lower.rows import Rows, work_of_a_row
 from graphc.lower.schedule import Schedule, schedule_body, written_by
+from graphc.lower.source.lines import Line, comment
 from graphc.lower.source.memory import LoopMemory
-from graphc.lower.source.writer import Source, Writer, comment, module, written_shape
+from graphc.lower.source.parts import with_parts
+from graphc.lower.source.writer import Source, Writer, module, written_shape
+
+RUN = 4
+"""So many buffers at equal steps are one row of the arena."""
 
 
 def emit_numpy(schedule: Schedule, plan: Plan, *, threads: bool = True) -> Source:
@@ -29,8 +34,11 @@ def _function(w: Writer, plan: Plan, name: str) -> tuple[list[str], list[str]]:
     head, buffers = _head(w, plan)
     made, lines = _steps(w, plan, buffers)
     lines += _end(w, plan)
-    owned = [*(w.name[node] for node in (*w.schedule.constants, *w.schedule.hoisted)), *buffers]
-    return [*head, *made], [f"def {name}({w.arguments(owned)}):", *(f"    {line}" for line in lines)]
+    owned = dict.fromkeys([*(w.name[node] for node in (*w.schedule.constants, *w.schedule.hoisted)), *buffers])
+    parts, lines = with_parts(w, lines)
+    read = {x for line in lines for x in line.names}
+    head += [*made, *parts]
+    return head, [f"def {name}({w.arguments([x for x in owned if x in read])}):", *(f"    {line.written()}" for line in lines)]
 
 
 def _head(w: Writer, plan: Plan) -> tuple[list[str], list[str]]:
@@ -38,55 +46,78 @@ def _head(w: Writer, plan: Plan) -> tuple[list[str], list[str]]:
     head = [line for body in w.bodies() for line in _body(w, body)]
     head += w.constants()
     for node in w.schedule.hoisted:
-        made, text = _loop(w, node, ()) if is_loop(node) else ([], w.expression(node))
+        if is_loop(node):
+            made, function = _loop(w, node, ())
+            head += made
+            text = f"{function}({', '.join([w.name[x] for x in node.inputs])})"
+        else:
+            text = w.expression(node)
         w.name[node] = w.owned("c")
-        head += [*made, comment(f"{w.name[node]} = {text}", node)]
+        head.append(comment(f"{w.name[node]} = {text}", node))
     buffers = [w.owned("buffer") for _ in plan.buffers]
     if buffers:
         head.append(f"({', '.join(buffers)},) = arena(")
-        for (first, last), type in zip(plan.spans, plan.buffers, strict=True):
-            head.append(f"    ({first}, {last}, {written_shape(type.shape)}, {w.dtype(type.dtype)}),")
+        head += [f"    ({row})," for row in _arena_rows(w, plan)]
         head.append(")")
     return head, buffers
 
 
-def _steps(w: Writer, plan: Plan, buffers: list[str]) -> tuple[list[str], list[str]]:
+def _arena_rows(w: Writer, plan: Plan) -> Iterator[str]:
+    """Spans, shapes and dtypes for the arena. Buffers of one type whose spans follow one another at equal steps are one row."""
+    start, count = 0, len(plan.buffers)
+    kinds = {type: f"{written_shape(type.shape)}, {w.dtype(type.dtype)}" for type in dict.fromkeys(plan.buffers)}
+    steps = [(plan.buffers[i - 1], *(y - x for x, y in zip(plan.spans[i - 1], plan.spans[i], strict=True))) for i in range(1, count)]
+    while start < count:
+        kind, stop = plan.buffers[start], start + 1
+        while stop < count and plan.buffers[stop] is kind and steps[stop - 1] == steps[start]:
+            stop += 1
+        stop = stop if stop - start >= RUN else start + 1
+        more = f", {stop - start}, {steps[start][1]}, {steps[start][2]}" if stop - start > 1 else ""
+        yield f"{plan.spans[start][0]}, {plan.spans[start][1]}, {kinds[kind]}{more}"
+        start = stop
+
+
+def _steps(w: Writer, plan: Plan, buffers: list[str]) -> tuple[list[str], list[Line]]:
     """What the steps need in ``make``, and their lines."""
     head: list[str] = []
-    lines: list[str] = []
+    lines: list[Line] = []
     turned = small_right_factors(w.schedule)
     scratch: dict[TensorType, str] = {}
     for number, step in enumerate(w.schedule.steps):
-        if isinstance(step, Tensor) and step in turned:
+        if isinstance(step, Rows):
+            made, more = _rows(w, plan, buffers, step)
+            head += made
+            lines += more
+        elif step in turned:
             if step.type not in scratch:
                 scratch[step.type] = w.owned("turned")
                 head.append(f"{scratch[step.type]} = np.empty({written_shape(step.shape)}, {w.dtype(step.dtype)})")
-            lines.append(comment(f"np.copyto({scratch[step.type]}, {w.by_name(step)})", step))
+            lines.append(w.line(step, "turned", scratch[step.type]))
             w.name[step] = scratch[step.type]
-        elif isinstance(step, Rows):
-            made, line = _rows(w, plan, buffers, step)
-            head += made
-            lines += line
         elif is_loop(step):
             leaving = [y.attributes["index"] for y in w.schedule.outputs if y.inputs and y.inputs[0] is step]
-            made, text = _loop(w, step, leaving)
+            made, line = _loop_step(w, step, leaving)
             head += made
-            w.name[step] = w.local(step.label)
-            lines.append(comment(f"{w.name[step]} = {text}", step, "loop"))
+            lines.append(line)
         else:
             lines.append(_line(w, plan, buffers, step))
         if number in plan.dropped:
-            lines.append(f"del {', '.join([w.name[node] for node in plan.dropped[number]])}")
+            names = [w.name[node] for node in plan.dropped[number]]
+            lines.append(w.plain(f"del {_holes(names)}", names))
     return head, lines
 
 
-def _rows(w: Writer, plan: Plan, buffers: list[str], loop: Rows) -> tuple[list[str], list[str]]:
+def _holes(names: Collection[str]) -> str:
+    return ", ".join(["%s"] * len(names))
+
+
+def _rows(w: Writer, plan: Plan, buffers: list[str], loop: Rows) -> tuple[list[str], list[Line]]:
     """A loop over rows: the function of a block, which ``make`` defines, and the lines of the call."""
     leaves = dict(zip((*loop.sliced, *loop.whole), loop.inner.inputs, strict=True))
     values = loop.inner.outputs
     targets: dict[Tensor, Any] = {}
     into: dict[Tensor, str] = {}
-    lines: list[str] = []
+    lines: list[Line] = []
     for node, value in zip(loop.kept, values, strict=False):
         variable = plan.direct.get(node)
         if variable is not None and variable in loop.sliced:
@@ -101,7 +132,8 @@ def _rows(w: Writer, plan: Plan, buffers: list[str], loop: Rows) -> tuple[list[s
             into[leaf] = buffers[plan.place[node]]
         else:
             into[leaf] = w.local(node.label)
-            lines.append(comment(f"{into[leaf]} = np.empty({written_shape(node.shape)}, {w.dtype(node.dtype)})", node))
+            text = f"%s = np.empty({written_shape(node.shape)}, {w.dtype(node.dtype)})"
+            lines.append(w.plain(text, [into[leaf]], node, defines=1))
         w.name[node] = into[leaf]
     for node in loop.kept:
         if node in plan.direct:
@@ -111,11 +143,12 @@ def _rows(w: Writer, plan: Plan, buffers: list[str], loop: Rows) -> tuple[list[s
     function, head = _block_function(w, loop, block, [*loop.inner.inputs[: len(loop.sliced)], *into])
     totals = [w.local(node.label) for node in loop.sums]
     w.name.update(zip(loop.sums, totals, strict=True))
-    arrays = ", ".join([*(w.name[x] for x in (*loop.sliced, *loop.whole)), *into.values()])
-    text = f"{function}({arrays})"
-    result = f"{', '.join(totals)}{',' if len(totals) == 1 else ''} = " if totals else ""
+    arrays = [*(w.name[x] for x in (*loop.sliced, *loop.whole)), *into.values()]
+    result = f"{_holes(totals)}{',' if len(totals) == 1 else ''} = " if totals else ""
+    text = f"{result}%s({_holes(arrays)})"
     first = (*loop.kept, *loop.sums)[0]
-    return head, [*lines, comment(f"{result}{text}", first, f"{len(loop.nodes)} ops by rows")]
+    note = f"{len(loop.nodes)} ops by rows"
+    return head, [*lines, w.plain(text, [*totals, function, *arrays], first, note, defines=len(totals))]
 
 
 def _block_function(w: Writer, loop: Rows, block: Schedule, by_rows: Sequence[Tensor]) -> tuple[str, list[str]]:
@@ -128,7 +161,7 @@ def _block_function(w: Writer, loop: Rows, block: Schedule, by_rows: Sequence[Te
     totals = [inner.names.fresh(None, f"total{i}") for i in range(len(loop.sums))]
     parameters = ["low", "high", *buffers, *totals, *(inner.name[x] for x in block.inputs)]
     lines = [f"{inner.name[x]} = {inner.name[x]}[low:high]" for x in by_rows]
-    lines += [_line(inner, plan, buffers, node) for node in block.steps]
+    lines += [_line(inner, plan, buffers, node).written() for node in block.steps]
     lines += [f"np.copyto({inner.name[leaf]}, {inner.name[value]})" for leaf, value in block.updates.items() if value not in plan.direct]
     lines += [f"np.add({total}, {inner.name[node]}, out={total})" for total, node in zip(totals, block.outputs, strict=True)]
     scratches = [f"({written_shape(type.shape[1:])}, {w.dtype(type.dtype)})" for type in plan.buffers]
@@ -153,24 +186,17 @@ def _body(w: Writer, body: Subgraph) -> list[str]:
     return [*head, "", *function, ""]
 
 
-def _line(w: Writer, plan: Plan, buffers: list[str], node: Tensor) -> str:
-    op = node.op
-    assert op is not None
+def _line(w: Writer, plan: Plan, buffers: list[str], node: Tensor) -> Line:
     into = w.name[plan.direct[node]] if node in plan.direct else buffers[plan.place[node]] if node in plan.place else None
-    if into is None:
-        text = w.by_name(node)
-        if not op.view and (node.dtype == "bfloat16" or (node.dtype == "float16" and op.imports)):
-            text = f"np.asarray({text}, {w.dtype(node.dtype)})"  # float32 is what comes where there is no loop for the dtype, as for matmul
-        w.name[node] = w.local(node.label)
-        return comment(f"{w.name[node]} = {text}", node, op.name)
-    line = w.by_name(node, into)
-    w.name[node] = into
-    return comment(line, node)
+    target = into or w.local(node.label)
+    line = w.line(node, "into" if into else "new", target)
+    w.name[node] = target
+    return line
 
 
-def _end(w: Writer, plan: Plan) -> list[str]:
+def _end(w: Writer, plan: Plan) -> list[Line]:
     """Outputs first, so that they keep the old values, then the variables that were not written directly, then the return."""
-    lines: list[str] = []
+    lines: list[Line] = []
     taken: set[Tensor] = set()
     results: list[str] = []
     leaving = set(w.schedule.outputs)
@@ -181,15 +207,19 @@ def _end(w: Writer, plan: Plan) -> list[str]:
             results.append(w.name[node])
             continue
         copy = w.local()
-        lines.append(comment(f"{copy} = np.array({w.name[node]})", node, "an output shares no memory"))
+        lines.append(_copy(w, copy, node, "an output shares no memory"))
         results.append(copy)
     lines += _stores(w, plan)
-    return [*lines, f"return ({', '.join(results)}{',' if len(results) == 1 else ''})"]
+    return [*lines, w.plain(f"return ({_holes(results)}{',' if len(results) == 1 else ''})", results)]
 
 
-def _stores(w: Writer, plan: Plan) -> list[str]:
+def _copy(w: Writer, name: str, node: Tensor, why: str) -> Line:
+    return w.plain("%s = np.array(%s)", [name, w.name[node]], node, why, defines=1)
+
+
+def _stores(w: Writer, plan: Plan) -> list[Line]:
     """The updates that were not computed straight into their places."""
-    lines: list[str] = []
+    lines: list[Line] = []
     copies: list[tuple[Tensor, str]] = []
     for variable, value in w.schedule.updates.items():
         if plan.direct.get(value) is variable:
@@ -197,13 +227,21 @@ def _stores(w: Writer, plan: Plan) -> list[str]:
         name = w.name[value]
         if plan.root[value] in w.schedule.updates:
             name = w.local()
-            lines.append(comment(f"{name} = np.array({w.name[value]})", value, "read before it is written"))
+            lines.append(_copy(w, name, value, "read before it is written"))
         copies.append((variable, name))
-    return lines + [comment(f"np.copyto({w.name[variable]}, {name})", variable) for variable, name in copies]
+    return lines + [w.plain("np.copyto(%s, %s)", [w.name[variable], name], variable) for variable, name in copies]
+
+
+def _loop_step(w: Writer, node: Tensor, leaving: Collection[int]) -> tuple[list[str], Line]:
+    """A scan as a step: what ``make`` defines for it, and the line of the call."""
+    made, function = _loop(w, node, leaving)
+    operands = [w.name[x] for x in node.inputs]
+    w.name[node] = w.local(node.label)
+    return made, w.plain(f"%s = %s({_holes(operands)})", [w.name[node], function, *operands], node, "loop", defines=1)
 
 
 def _loop(w: Writer, node: Tensor, leaving: Collection[int]) -> tuple[list[str], str]:
-    """A scan: the function of the whole loop, which ``make`` defines, and the call."""
+    """A scan: the function of the whole loop, which ``make`` defines, and its name."""
     loop = plan_loop(node, leaving)
     inner = Writer(loop.step, "numpy", w)
     plan = assign(loop.step)
@@ -216,23 +254,23 @@ def _loop(w: Writer, node: Tensor, leaving: Collection[int]) -> tuple[list[str],
             memory.each[inner.name[x]] = f"{argument}[::-1]" if loop.reverse else argument
         else:  # a product whose factor lies in strides takes twice as long, in every step
             memory.before.append(f"{inner.name[x]} = {f'np.ascontiguousarray({argument})' if x in factors else argument}")
-    steps: list[str] = []
+    steps: list[Line] = []
     for step in loop.step.steps:
         if is_loop(step):
-            made, text = _loop(inner, step, ())
+            made, line = _loop_step(inner, step, ())
             head += made
-            inner.name[step] = inner.local(step.label)
-            steps.append(comment(f"{inner.name[step]} = {text}", step, "loop"))
+            steps.append(line)
         elif not memory.views(step):
             steps.append(_line(inner, plan, buffers, step))
     steps += _stores(inner, plan)
     if loop.numbers:
-        values = ", ".join(f"{inner.name[y]}[()]" for y in loop.numbers.values())
-        steps.append(f"{', '.join(inner.name[x] for x in loop.numbers)} = {values}")
+        numbers = [inner.name[x] for x in loop.numbers]
+        text = f"{_holes(numbers)} = {', '.join(['%s[()]'] * len(numbers))}"
+        steps.append(inner.plain(text, [*numbers, *[inner.name[y] for y in loop.numbers.values()]], defines=len(numbers)))
+    parts, steps = with_parts(inner, steps)
     each = memory.each
     over = f"for {', '.join(each)}, in zip({', '.join(each.values())}):" if each else f"for _ in range({loop.length}):"
     name = w.owned("loop")
-    lines = [*memory.before, over, *(f"    {line}" for line in steps or ["pass"]), memory.returned(leaving)]
-    return [*head, *memory.head, "", f"def {name}({', '.join(given)}):", *(f"    {line}" for line in lines), ""], (
-        f"{name}({', '.join(w.name[x] for x in node.inputs)})"
-    )
+    inside = [line.written() for line in steps] or ["pass"]
+    lines = [*memory.before, over, *(f"    {line}" for line in inside), memory.returned(leaving)]
+    return [*head, *memory.head, *parts, "", f"def {name}({', '.join(given)}):", *(f"    {line}" for line in lines), ""], name

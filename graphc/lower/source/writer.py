@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from graphc.core import Op, Subgraph, Tensor, TensorType, bodies, every_node, sizes
+from graphc.core import Op, Subgraph, Tensor, bodies, every_node, sizes
 from graphc.core.errors import ShapeError
 from graphc.core.expr import Constant
 from graphc.core.sizes import Shape
 from graphc.lower.loops import is_loop
 from graphc.lower.names import Names, Owned
 from graphc.lower.schedule import Schedule
+from graphc.lower.source.checks import Checks
+from graphc.lower.source.lines import Form, Line
 from graphc.lower.template import (
     Written,
     call,
@@ -34,13 +36,13 @@ from graphc.lower.template import (
 class Source:
     """Emitted source. ``text`` defines ``make(*sizes, *constants)``, which returns ``step``.
 
-    ``step(*inputs, *variables)`` returns the outputs; on JAX also the updated variables and the checks.
+    ``step(*inputs, *variables)`` returns the outputs; on JAX also the updated variables and the flags of ``checks``.
     """
 
     text: str
     sizes: tuple[str, ...]
     constants: tuple[Constant, ...]
-    messages: tuple[str, ...] = ()
+    checks: Checks | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -55,6 +57,9 @@ def size_names(schedule: Schedule) -> tuple[str, ...]:
     return tuple(found)
 
 
+Way = Literal["new", "into", "turned"]
+"""What a line does with a value: it gives it a name, writes it into memory that has one, or copies a view into such memory."""
+_PLACE = re.compile("\0(\\d+)\0")
 CLOSED_OVER = 256
 """How many names ``step`` takes from ``make`` as a closure."""
 _CALLED_BY_NUMPY_SOURCE = ("arena", "by_rows")
@@ -69,21 +74,24 @@ class Writer:
 
     def __init__(self, schedule: Schedule, target: str, around: Writer | None = None, *, threads: bool = True) -> None:
         self.schedule, self.target = schedule, target
+        self.nodes = schedule.nodes
+        every = () if around else _every(self.nodes)
         self.sizes = around.sizes if around else size_names(schedule)
-        self.ops: tuple[Op, ...] = around.ops if around else tuple(dict.fromkeys([node.op for node in _every(schedule) if node.op]))
+        self.ops: tuple[Op, ...] = around.ops if around else tuple(dict.fromkeys([node.op for node in every if node.op]))
         self.functions: set[str] = around.functions if around else set()
-        self.reserved: frozenset[str] = around.reserved if around else self._reserved()
+        self.reserved: frozenset[str] = around.reserved if around else self._reserved(every)
         self.names = Names(self.reserved)
         self.written = around.written if around else Written(numpy_dtype_source if target == "numpy" else jax_dtype_source, {})
         self.name: dict[Tensor, str] = {}
         self.big: dict[Constant, str] = around.big if around else {}
         self.counters: dict[str, int] = around.counters if around else {}
         self.threads = around.threads if around else threads
+        self.forms: dict[Any, Form] = around.forms if around else {}
         self._values = 0
         for leaf in (*schedule.inputs, *schedule.variables):
             self.name[leaf] = self.names.fresh(leaf.label, "x" if leaf in schedule.inputs else "w")
 
-    def _reserved(self) -> frozenset[str]:
+    def _reserved(self, every: Sequence[Tensor]) -> frozenset[str]:
         """What no value may be called: sizes, helpers, and NumPy's functions that are called by their names."""
         own = [name for op in self.ops for name in defined(op.helper if self.target == "numpy" else op.jax_helper)]
         if self.target == "numpy":
@@ -92,7 +100,7 @@ class Writer:
         clash = sorted({*own} & {*self.sizes})
         if clash:
             raise ShapeError(f"a size is called {clash[0]!r}, like a function of the emitted source", fits="another name")
-        called = _called(self.schedule) if self.target == "numpy" else ()
+        called = _called(every) if self.target == "numpy" else ()
         return frozenset([*self.sizes, *own, *called, "low", "high"])
 
     def dtype(self, name: str) -> str:
@@ -117,18 +125,50 @@ class Writer:
         assert template is not None
         return self._filled(node, in_namespace(template, "np" if self.target == "numpy" else "jnp"))
 
-    def by_name(self, node: Tensor, into: str = "") -> str:
-        """The same in a function of NumPy source, where NumPy's functions have names of their own; or the call that writes ``into``."""
-        template = out_template(node) if into else template_of(node, "numpy")
+    def by_name(self, node: Tensor) -> str:
+        """The same in a function of NumPy source, where NumPy's functions have names of their own."""
+        return self._filled(node, self._called(node, template_of(node, "numpy")))
+
+    def _called(self, node: Tensor, template: str | None) -> str:
         assert template is not None
         bare, names = called_by_name(template)
-        if names.isdisjoint(self.sizes):
-            self.functions |= names
-            return self._filled(node, bare, into)
-        return self._filled(node, in_namespace(template, "np"), into)
+        if not names.isdisjoint(self.sizes):
+            return in_namespace(template, "np")
+        self.functions |= names
+        return bare
 
-    def _filled(self, node: Tensor, template: str, into: str = "") -> str:
-        return call(node, template, [self.name[x] for x in node.inputs], self.written, out=into)
+    def _filled(self, node: Tensor, template: str) -> str:
+        return call(node, template, [self.name[x] for x in node.inputs], self.written)
+
+    def line(self, node: Tensor, way: Way, target: str) -> Line:
+        """The line of NumPy source that computes the node for ``target``."""
+        # the attributes are written too: 0.0 and -0.0, 1 and True are equal
+        attrs = node.attrs and (node.attrs, repr(node.attrs))
+        key = (node.op, way, attrs, node.type, node.origin, *[x.type for x in node.inputs])
+        form = self.forms.get(key) or self.forms.setdefault(key, self._form(node, way))
+        return Line(form, form.pick([*[self.name[x] for x in node.inputs], target]), node.label)
+
+    def _form(self, node: Tensor, way: Way) -> Form:
+        op = node.op
+        assert op is not None
+        template = self._called(node, out_template(node) if way == "into" else template_of(node, "numpy"))
+        *operands, target = [f"\0{i}\0" for i in range(len(node.inputs) + 1)]
+        text = call(node, template, operands, self.written, out=target)
+        if way == "new":
+            if not op.view and (node.dtype == "bfloat16" or (node.dtype == "float16" and op.imports)):
+                text = f"np.asarray({text}, {self.dtype(node.dtype)})"  # float32 is what comes where there is no loop for the dtype
+            text = f"{target} = {text}"
+        elif way == "turned":
+            text = f"np.copyto({target}, {text})"
+        order = [int(place) for place in _PLACE.findall(text)]
+        new = way == "new"
+        return Form(_PLACE.sub("%s", text.replace("%", "%%")), node, op.name if new else "", order=order, defines=new)
+
+    def plain(self, text: str, names: Iterable[str], node: Tensor | None = None, note: str = "", *, defines: int = 0) -> Line:
+        """A line that is no call of an op: ``text`` has a hole ``%s`` for each name."""
+        key = (text, note) if node is None else (text, note, node.type, node.origin)
+        form = self.forms.get(key) or self.forms.setdefault(key, Form(text, node, note, defines=defines))
+        return Line(form, tuple(names), None if node is None else node.label)
 
     def constants(self) -> Iterable[str]:
         """The lines that make the scalar constants; arrays become parameters of ``make``."""
@@ -142,10 +182,11 @@ class Writer:
 
     def bodies(self) -> Iterable[Subgraph]:
         """The bodies that this function calls and that are not written yet."""
-        for node in self.schedule.nodes:
-            for body in () if self.target == "numpy" and is_loop(node) else bodies(node):
-                if body not in self.written.functions:
-                    yield body
+        for node in self.nodes:
+            if node.attrs and not (self.target == "numpy" and is_loop(node)):
+                for body in bodies(node):
+                    if body not in self.written.functions:
+                        yield body
 
     def parameters(self) -> str:
         """The parameters of ``make``."""
@@ -160,47 +201,31 @@ class Writer:
         return ", ".join([*(self.name[leaf] for leaf in (*self.schedule.inputs, *self.schedule.variables)), *bound])
 
 
-def _every(schedule: Schedule) -> Iterator[Tensor]:
-    """Every node of the schedule and of the bodies in it."""
-    for node in schedule.nodes:
-        yield node
-        for body in bodies(node):
-            yield from every_node(body.outputs)
+def _every(nodes: Sequence[Tensor]) -> Sequence[Tensor]:
+    """The nodes, and every node of the bodies in them."""
+    inside = [body for node in nodes if node.attrs for body in bodies(node)]
+    return [*nodes, *[node for body in inside for node in every_node(body.outputs)]]
 
 
-def _called(schedule: Schedule) -> set[str]:
+def _called(nodes: Sequence[Tensor]) -> set[str]:
     """The functions of NumPy that the templates call."""
-    templates: dict[str, None] = {}
-    plain: set[Op] = set()
-    for node in _every(schedule):
-        if node.op is None or node.op in plain:
+    seen: set[Any] = set()
+    names: set[str] = set()
+    for node in nodes:
+        op = node.op
+        if op is None or op in seen:
             continue
-        templates.update(dict.fromkeys([t for t in (template_of(node, "numpy"), out_template(node)) if t]))
-        if not callable(node.op.emit) and not callable(node.op.out):
-            plain.add(node.op)
-    return {name for template in templates for name in called_by_name(template)[1]}
-
-
-def comment(line: str, node: Tensor, note: str = "") -> str:
-    """The line with the node's type, its label, a note and the user's line behind it."""
-    origin = node.origin
-    parts = [_written_type(node.type), node.label, note, origin and _written_origin(origin)]
-    return f"{line:<48}  # {_plain('  '.join([part for part in parts if part]))}"
-
-
-@functools.lru_cache(maxsize=4096)
-def _written_type(type: TensorType) -> str:
-    return str(type)
-
-
-@functools.lru_cache(maxsize=4096)
-def _written_origin(origin: Any) -> str:
-    return str(origin)
-
-
-def _plain(text: str) -> str:
-    """A comment ends with its line, whatever the user called things."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+        if callable(op.emit) or callable(op.out):
+            key = (op, node.attrs, *[x.type for x in node.inputs])
+            if key in seen:
+                continue
+            seen.add(key)
+        else:
+            seen.add(op)
+        for template in (template_of(node, "numpy"), out_template(node)):
+            if template:
+                names |= called_by_name(template)[1]
+    return names
 
 
 def _indent(lines: Iterable[str], depth: int) -> str:
