@@ -19,6 +19,8 @@ def several(value: Any) -> Sequence[Any]:
 
 def axis_of(axis: Any, ndim: int) -> int:
     """``axis`` counted from the front. Raises :class:`ArgumentError` when there is no such axis."""
+    if axis.__class__ is int and 0 <= axis < ndim:
+        return axis
     try:
         number = operator.index(axis)
     except TypeError:

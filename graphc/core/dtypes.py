@@ -29,12 +29,18 @@ def canonical(dtype: Any) -> DType:
     if isinstance(dtype, str) and dtype in DTYPES:
         return dtype
     try:
-        name = np.dtype(dtype).name
+        name = _name(np.dtype(dtype))
     except TypeError:
         name = str(dtype)
     if name not in DTYPES:
         raise DTypeError(f"there is no dtype {name!r}", fits=", ".join(DTYPES))
     return name
+
+
+@functools.lru_cache(maxsize=256)
+def _name(dtype: np.dtype[Any]) -> str:
+    """NumPy makes it anew each time, which takes longer than a small array."""
+    return dtype.name
 
 
 @functools.cache

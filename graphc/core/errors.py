@@ -51,6 +51,10 @@ class KinkError(GraphcError, ArithmeticError):
     """A gradient taken exactly where the function has a kink, under ``kinks="raise"``."""
 
 
+class NonFiniteError(GraphcError, FloatingPointError):
+    """A NaN or an inf that came of finite operands, under ``gc.Jax(check=True)``."""
+
+
 class RewriteError(GraphcError):
     """A rewrite rule that broke its promise: another type, or two rules that undo each other for ever."""
 
@@ -65,3 +69,7 @@ class DrawError(GraphcError):
 
 class DrawWarning(UserWarning):
     """A picture that was made, but not by Graphviz."""
+
+
+class PlacementWarning(UserWarning):
+    """A value that was to be spread over devices, but that each device has as a whole."""

@@ -358,10 +358,10 @@ class Constant(Tensor):
     @property
     def uniform(self) -> Any:
         """The one number that every element is, as a Python scalar, or None when they differ or there are none."""
-        flat = self.value.reshape(-1)
-        if not flat.size or (flat.size > 1 and not (flat == flat[0]).all()):
-            return None
-        return flat[0].item()
+        value = self.value
+        if value.size == 1:  # nearly always, and NumPy takes its time for the rest
+            return value.item()
+        return value.item(0) if value.size and (value == value.flat[0]).all() else None
 
     def __repr__(self) -> str:
         return f"<constant {self.value!r}>" if self.value.size == 1 else super().__repr__()
@@ -398,7 +398,8 @@ def intern(op: Op, inputs: tuple[Tensor, ...], attrs: tuple[Any, ...], type: Ten
     # A node keeps its inputs alive, so their ids stay theirs for as long as the entry exists.
     key = (op.name, attrs, *map(id, inputs))
     with _interning:
-        found = _known(key)
+        entry = _nodes.get(key)
+        found = entry and entry()
         if found is None:
             found = Tensor(op, inputs, attrs, type, like)
             _remember(key, found)
@@ -437,8 +438,9 @@ _LITERALS = (int, float)
 
 
 def _of_content(value: Any, dtype: Any) -> Constant:
-    array = np.array(value, dtype=None if dtype is None else dtypes.numpy_dtype(dtypes.canonical(dtype)))
-    name = dtypes.canonical(array.dtype)
+    name = None if dtype is None else dtypes.canonical(dtype)
+    array = np.array(value, dtype=None if name is None else dtypes.numpy_dtype(name))
+    name = name or dtypes.canonical(array.dtype)
     array.setflags(write=False)
     content = array.tobytes()
     if len(content) > 64:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from graphc.core.expr import Tensor
+from graphc.core.expr import Tensor, intern
 
 _orders: ContextVar[dict[str, list[Tensor]] | None] = ContextVar("orders", default=None)
 
@@ -42,14 +42,12 @@ def _sorted(roots: list[Tensor]) -> list[Tensor]:
             node = stack.pop()
             if node in done:
                 continue
-            for x in node.inputs:
-                if x not in done:  # it comes up again after those that it waits for
-                    stack.append(node)
-                    stack += [y for y in reversed(node.inputs) if y not in done]
-                    break
-            else:
+            if done.issuperset(node.inputs):
                 done.add(node)
                 order.append(node)
+            else:  # it comes up again after those that it waits for
+                stack.append(node)
+                stack += node.inputs[::-1]
     return order
 
 
@@ -67,7 +65,7 @@ def ancestors_through(nodes: Iterable[Tensor], sources: Iterable[Tensor], carrie
     """Those of the sorted ``nodes`` that a source reaches over edges ``(node, input index)`` that ``carries`` allows."""
     reached = set(sources)
     for node in nodes:
-        if any(x in reached and carries(node, i) for i, x in enumerate(node.inputs)):
+        if not reached.isdisjoint(node.inputs) and any(x in reached and carries(node, i) for i, x in enumerate(node.inputs)):
             reached.add(node)
     return reached
 
@@ -80,6 +78,12 @@ def rebuild(node: Tensor, inputs: tuple[Tensor, ...], attrs: tuple[Any, ...] | N
     found = node.op.apply(inputs, attrs, node)
     found.label = found.label or node.label
     return found
+
+
+def on_others(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
+    """The same operation on other inputs, each of the type of the one that it replaces, so that the type is known."""
+    assert node.op is not None
+    return intern(node.op, inputs, node.attrs, node.type, node)
 
 
 def substitute(roots: Iterable[Tensor], replacements: Mapping[Tensor, Any]) -> list[Tensor]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
@@ -79,6 +79,7 @@ class Op:
     inplace    the operands whose buffer the result may take; all of them unless it says otherwise, for pointwise ops
     scratch    bytes that a call on NumPy allocates beside operands and result: a function of the node, for the prediction of the peak
     raises     a call may fail for the values that it gets: an index out of bounds
+    bounds     the indices that a node reads, a number or an operand each, with the size of the axis that they have to be in
     imports    an import that the NumPy source needs, such as ``from scipy import special``
     helper     a NumPy function that the emitted source needs beside it, as source; ``jax_helper`` one for JAX
     domain     the interval, an operand, in which it is defined and smooth enough to be tested
@@ -93,6 +94,7 @@ class Op:
     prune      of several results, drops those that nobody reads: ``prune(node, places that are read)`` gives the new node and the
                places of the results that it kept, or None
     ulps       what the tests allow between float32 and float64, in units in the last place
+    precision  its class under ``gc.mixed_precision``; what follows from the other fields need not be said: ``graphc.precision``
     ========== ======================================================================================================
     """
 
@@ -114,6 +116,7 @@ class Op:
     inplace: tuple[str, ...] | None = None
     scratch: Callable[[Tensor], Dim] | None = None
     raises: bool = False
+    bounds: Callable[[Tensor], Sequence[tuple[Tensor | int, Dim]]] | None = None
     imports: str = ""
     helper: str = ""
     jax_helper: str = ""
@@ -129,6 +132,7 @@ class Op:
     sympy: str | None = None
     cases: tuple[Case, ...] = ()
     ulps: float = 4
+    precision: str = ""
     group: str = ""
     reverse: Callable[..., tuple[Any, ...]] | None = None
     forward: Callable[..., Any] | None = None
@@ -210,13 +214,16 @@ class Op:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The node of this operation. Raises a :class:`GraphcError` that describes the call when it does not fit."""
-        operands, attributes = self._split(args, kwargs)
+        if len(args) == len(self.operands) and not self.variadic and (not kwargs or self._takes.issuperset(kwargs)):
+            operands, attributes = args, kwargs
+        else:
+            operands, attributes = self._split(args, kwargs)
         for x in operands:
             if isinstance(x, Pattern):
                 return Pattern(self, operands, attributes)
         try:
             inputs = self._coerce(operands)
-            node = self.apply(inputs, self._canonical(attributes, inputs))
+            node = self.apply(inputs, self._canonical(attributes, inputs) if self.attributes else ())
         except GraphcError as error:
             if error.given:
                 raise
@@ -228,19 +235,16 @@ class Op:
 
         It carries the line of ``like``, if that is given, as with :class:`~graphc.core.origin.derived_from`.
         """
-        types = [x.type for x in inputs]
-        key = (attrs, *types)
+        key = (attrs, *[x.type for x in inputs])
         type = self._types.get(key)
         if type is None:
-            found = self.rule(*types, **dict(zip(self.attributes, attrs, strict=True)))
+            found = self.rule(*key[1:], **dict(zip(self.attributes, attrs, strict=True)))
             type = found if isinstance(found, TensorType) else Bundle(found)
             if not any(isinstance(value, Subgraph) for value in attrs):  # a table may not keep whole graphs alive
                 self._types[key] = type
         return intern(self, inputs, attrs, type, like)
 
     def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if len(args) == len(self.operands) and not self.variadic and (not kwargs or self._takes.issuperset(kwargs)):
-            return args, kwargs
         operands, attributes = self._bind(args, kwargs)
         return (tuple(operands[0]) if self.variadic else operands), attributes
 
@@ -280,8 +284,6 @@ class Op:
         return tuple([name in self.promote for name in self.operands])
 
     def _canonical(self, given: Mapping[str, Any], inputs: tuple[Tensor, ...]) -> tuple[Any, ...]:
-        if not self.attributes:
-            return ()
         types = tuple([x.type for x in inputs])
         values: list[Any] = []
         for name, canonical in self.canonical.items():
@@ -295,7 +297,7 @@ class Op:
             return tuple([x if isinstance(x, Tensor) else _lift(x) for x in operands])
         if self._promotes_all:
             dtype = self._meeting(operands)
-            return tuple([as_dtype(x, dtype) for x in operands])
+            return tuple([x if isinstance(x, Tensor) and x.type.dtype == dtype else as_dtype(x, dtype) for x in operands])
         dtype = self._meeting([x for x, promoted in zip(operands, self._promoted, strict=True) if promoted])
         return tuple([as_dtype(x, dtype) if promoted else as_tensor(x) for x, promoted in zip(operands, self._promoted, strict=True)])
 
@@ -352,7 +354,7 @@ def common_dtype(values: Iterable[Any]) -> DType:
         else:
             literals.append(_kind(value))
             continue
-        dtype = own if dtype is None else dtypes.promote(dtype, own)
+        dtype = own if dtype is None or dtype == own else dtypes.promote(dtype, own)
     if dtype is None:
         dtype = _default(literals)
     for literal in literals:

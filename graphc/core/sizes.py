@@ -6,10 +6,11 @@ the same polynomial, so every decision that is taken while a graph is built hold
 
 from __future__ import annotations
 
+import functools
 import keyword
 import operator
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeAlias, Union, cast
+from typing import Any, Final, Self, TypeAlias, Union, cast
 
 from graphc.core.errors import ShapeError
 from graphc.core.record import Record
@@ -39,22 +40,31 @@ class Sliced(Record):
 
 Atom: TypeAlias = str | Sliced
 Monomial: TypeAlias = tuple[Atom, ...]
+Terms: TypeAlias = tuple[tuple[Monomial, int], ...]
 
 
 class Size:
-    """A polynomial with whole coefficients over named sizes, such as ``2*batch + 1``. It is never a plain number."""
+    """A polynomial with whole coefficients over named sizes, such as ``2*batch + 1``. It is never a plain number.
 
-    __slots__ = ("_hash", "terms")
+    Equal polynomials are the same object, so that tables of shapes and types ask no questions of them.
+    """
 
-    def __init__(self, terms: Mapping[Monomial, int]) -> None:
-        self.terms: Final = tuple(sorted(terms.items(), key=_order))
-        self._hash = hash(self.terms)
+    __slots__ = ("terms",)
+    _table: Final[dict[Terms, Size]] = {}
+    terms: Terms
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Size) and self.terms == other.terms
+    def __new__(cls, terms: Mapping[Monomial, int]) -> Self:
+        """The one polynomial of these terms: monomials, each with its coefficient."""
+        key = tuple(sorted(terms.items(), key=_order))
+        found = cls._table.get(key)
+        if found is None:
+            found = object.__new__(cls)
+            found.terms = key
+            found = cls._table.setdefault(key, found)
+        return found  # type: ignore[return-value]
 
-    def __hash__(self) -> int:
-        return self._hash
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Size, (dict(self.terms),)
 
     def __add__(self, other: Dim) -> Dim:
         total = dict(self.terms)
@@ -63,12 +73,7 @@ class Size:
         return _size(total)
 
     def __mul__(self, other: Dim) -> Dim:
-        total: dict[Monomial, int] = {}
-        for a, m in self.terms:
-            for b, n in _terms(other):
-                key = tuple(sorted(a + b, key=str))
-                total[key] = total.get(key, 0) + m * n
-        return _size(total)
+        return _product(self, other)
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -84,7 +89,7 @@ class Size:
 
     def __str__(self) -> str:
         """A Python expression over the names, as the emitted source has it."""
-        text = " + ".join(_product(monomial, count) for monomial, count in self.terms)
+        text = " + ".join(_written(monomial, count) for monomial, count in self.terms)
         return text.replace("+ -", "- ")
 
     __repr__ = __str__
@@ -105,13 +110,24 @@ def _size(terms: Mapping[Monomial, int]) -> Dim:
     return kept[()] if set(kept) == {()} else Size(kept)
 
 
-def _product(monomial: Monomial, count: int) -> str:
+@functools.lru_cache(maxsize=4096)
+def _product(a: Size, b: Dim) -> Dim:
+    total: dict[Monomial, int] = {}
+    for left, m in a.terms:
+        for right, n in _terms(b):
+            key = tuple(sorted(left + right, key=str))
+            total[key] = total.get(key, 0) + m * n
+    return _size(total)
+
+
+def _written(monomial: Monomial, count: int) -> str:
     factors = [str(atom) for atom in monomial]
     if count == -1 and factors:
         return "-" + "*".join(factors)
     return "*".join(factors if count == 1 and factors else [str(count), *factors])
 
 
+@functools.lru_cache(maxsize=4096)
 def named(name: str) -> Size:
     """The size called ``name``, which has to be a Python identifier, since the emitted source uses it as one."""
     if not name.isidentifier() or not name.isascii() or keyword.iskeyword(name) or name.startswith("_") or name in RESERVED:
@@ -128,7 +144,7 @@ def canonical(shape: object) -> Shape:
 
 
 def _dim(item: Any) -> Dim:
-    if isinstance(item, Size):
+    if isinstance(item, Size) or (item.__class__ is int and item >= 0):
         return item
     if isinstance(item, str):
         return named(item)
@@ -231,17 +247,19 @@ def bind(size: Dim, sizes: Mapping[str, int]) -> int:
 
 def broadcast(shapes: Iterable[Shape]) -> Shape:
     """NumPy's broadcast of the shapes. A named size meets itself or 1. Raises :class:`ShapeError`."""
-    shapes = list(shapes)
-    first = shapes[0]
-    if all(shape == first for shape in shapes):
-        return first
+    shapes = tuple(shapes)
+    return shapes[0] if shapes.count(shapes[0]) == len(shapes) else _broadcast(shapes)
+
+
+@functools.lru_cache(maxsize=4096)
+def _broadcast(shapes: tuple[Shape, ...]) -> Shape:
     rank = max(map(len, shapes))
     padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
-    return tuple(_meet(sizes) for sizes in zip(*padded, strict=True))
+    return tuple([_meet(sizes) for sizes in zip(*padded, strict=True)])
 
 
 def _meet(sizes: tuple[Dim, ...]) -> Dim:
-    wide = list(dict.fromkeys(size for size in sizes if size != 1))
+    wide = list(dict.fromkeys([size for size in sizes if size != 1]))
     if len(wide) > 1:
         raise ShapeError(f"sizes {wide[0]} and {wide[1]} do not broadcast", fits="equal sizes, or 1, counted from the last axis")
     return wide[0] if wide else 1

@@ -96,7 +96,7 @@ def close(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> tuple[Subgraph
 
 def bodies(node: Tensor) -> list[Subgraph]:
     """The subgraphs among a node's attributes."""
-    return [value for value in node.attrs if isinstance(value, Subgraph)]
+    return [value for value in node.attrs if isinstance(value, Subgraph)] if node.attrs else []
 
 
 def every_node(roots: Sequence[Tensor]) -> list[Tensor]:

@@ -65,7 +65,7 @@ def scan(body, operands, carries, sequences, length, reverse, history):
         out = body(*carry, *xs, *rest)
         return out[:carries], (*out[carries:], *[carry[j] for j in history])
 
-    carry, ys = jax.lax.scan(step, operands[:carries], operands[carries:carries + sequences], length=length, reverse=reverse)
+    carry, ys = jax.lax.scan(step, operands[:carries], operands[carries:carries + sequences], length=None if sequences else length, reverse=reverse)
     return (*carry, *ys)
 ''',
     raises=True,

@@ -48,6 +48,9 @@ class Masks:
         if node.op is ops.part:
             mask = self._of_parts.setdefault(x, {})[node.attributes["index"]] = self.of(node)
             return mask
+        if self.of(node) is None and node.op is not ops.where:  # nearly always
+            self._arriving[x] = None
+            return None
         mask = self._through(node, index)
         self.meet(x, mask)
         return mask

@@ -154,6 +154,7 @@ def _numbers(size: Mapping[str, Dim]) -> tuple[tuple[str, int], ...]:
     return tuple([(label, typical(dim)) for label, dim in size.items()])
 
 
+@functools.lru_cache(maxsize=4096)
 def typical(size: Dim) -> int:
     """The size, or what it is for names of typical sizes: to choose between two ways that are both right."""
     return size if isinstance(size, int) else sizes.bind(size, dict.fromkeys(sizes.names(size), TYPICAL))
@@ -167,6 +168,7 @@ def typical(size: Dim) -> int:
     promote=("xs",),
     flops=_flops,
     ulps=16,
+    precision="low",
     text="einsum($subscripts, $xs)",
     cases=(
         case((2, 3), (3, 4), subscripts="ij,jk"),

@@ -156,6 +156,7 @@ def by_channel(x, kernel, strides, dilation, y):
     tex=r"$x \ast $kernel",
     binds=2,
     ulps=32,
+    precision="low",
     cases=_CASES,
 )
 def convolution(
@@ -343,6 +344,7 @@ def convolution_kernel_gradient(x, g, taps, strides, padding, input_dilation, ke
     compute=dtypes.numeric,
     flops=_kernel_flops,
     ulps=32,
+    precision="low",
     cases=tuple([_of_kernel(c) for c in _CASES]),
 )
 def convolution_kernel_gradient(

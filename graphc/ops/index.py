@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeAlias, cast
 
 import numpy as np
 
-from graphc.core import Tensor, TensorType, case, constant, dtypes, op, sizes
+from graphc.core import Op, Tensor, TensorType, case, constant, dtypes, op, sizes
 from graphc.core.attributes import Axis, DTypeName, Target
 from graphc.core.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from graphc.core.record import Record
@@ -120,12 +120,19 @@ def picked(shape: Shape, index: Index) -> Shape:
     return tuple(found)
 
 
+def _places(node: Tensor) -> list[tuple[Tensor | int, Dim]]:
+    """The whole numbers of the index, which the type rule compares with numbers, but not with named sizes."""
+    entries = [item for item in cast("Op", node.op).keywords(node)["index"].items if item is not None]
+    return [(item, size) for item, size in zip(entries, node.inputs[0].shape, strict=False) if isinstance(item, int)]
+
+
 @op(
     "$x[$index]",
     text="$x[$index]",
     tex="$x[$index]",
     view=True,
     raises=True,
+    bounds=_places,
     linear=("x",),
     flops=0,
     cases=(
@@ -192,7 +199,17 @@ def index_dtype(dtype: str) -> str:
     return "int32" if dtypes.itemsize(dtype) < 4 else dtype if dtype in dtypes.SIGNED else "int64"
 
 
-INDICES: dict[str, Any] = {"promote": ("indices",), "compute": index_dtype, "raises": True}
+def _indices(node: Tensor) -> list[tuple[Tensor | int, Dim]]:
+    """The indices, each with the size of its axis: an attribute where the op makes the axis; the last axis if the op names none."""
+    record = cast("Op", node.op)
+    attributes: dict[str, Any] = record.keywords(node)
+    if record.variadic:
+        return list(zip(node.inputs, attributes["shape"], strict=True))
+    size: Dim = cast("Dim", attributes["length"]) if "length" in attributes else node.inputs[0].shape[int(attributes.get("axis", -1))]
+    return [(node.inputs[record.operands.index("indices")], size)]
+
+
+INDICES: dict[str, Any] = {"promote": ("indices",), "compute": index_dtype, "raises": True, "bounds": _indices}
 
 
 @op(

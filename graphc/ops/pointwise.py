@@ -202,6 +202,7 @@ multiply = binary(
     binds=2,
     sympy="a * b",
     laws=("commutative", "associative", ("unit", 1), ("zero", 0)),
+    precision="promote",
 )
 divide = binary(
     "divide",
@@ -214,6 +215,7 @@ divide = binary(
     sympy="a / b",
     domain=((-3.0, 3.0), (0.3, 3.0)),
     laws=(("right unit", 1),),
+    precision="promote",
 )
 negative = unary(
     "negative", "``-x``.", d=-1, compute=dtypes.numeric, text="-$x", tex="-$x", binds=2, sympy="-x", linear=("x",), laws=("involution",)
@@ -285,6 +287,7 @@ abs = unary(
     kinks=lambda x: equal(x, 0),
     kink_note="0 at 0",
     laws=("idempotent",),
+    precision="promote",
 )
 sign = unary(
     "sign",
@@ -355,6 +358,7 @@ maximum = binary(
     text="max($a, $b)",
     tex=r"\max($a, $b)",
     laws=("commutative", "associative", "idempotent"),
+    precision="promote",
 )
 minimum = binary(
     "minimum",
@@ -367,6 +371,7 @@ minimum = binary(
     text="min($a, $b)",
     tex=r"\min($a, $b)",
     laws=("commutative", "associative", "idempotent"),
+    precision="promote",
 )
 
 # ---------------------------------------------------------------- exponentials and logarithms
@@ -596,6 +601,7 @@ tanh = unary(
     d=lambda y, x: _tanh_slope(x),
     tex=r"\tanh($x)",
     sympy="tanh(x)",
+    precision="promote",
 )
 sigmoid = unary(
     "sigmoid",
@@ -607,6 +613,7 @@ sigmoid = unary(
     tex=r"\sigma($x)",
     sympy="1 / (1 + exp(-x))",
     flops=4,
+    precision="promote",
 )
 # The derivatives of tanh and sigmoid by one function that cancels nowhere; both are even, and their own derivatives smooth at 0.
 sech2 = unary(
@@ -666,6 +673,7 @@ relu = unary(
     kinks=lambda x: equal(x, 0),
     kink_note="0 at 0",
     laws=("idempotent",),
+    precision="promote",
 )
 relu6 = unary(
     "relu6",
@@ -678,6 +686,7 @@ relu6 = unary(
     kink_note="0 at 0 and at 6",
     laws=("idempotent",),
     flops=2,
+    precision="promote",
 )
 silu = unary(
     "silu",
@@ -687,11 +696,20 @@ silu = unary(
     sympy="x / (1 + exp(-x))",
     flops=5,
     ulps=8,
+    precision="promote",
 )
 mish = unary(
     "mish", "``x * tanh(softplus(x))`` (Misra, 2019).", None, d=lambda y, x: _mish(x), sympy="x * tanh(log(1 + exp(x)))", flops=8, ulps=8
 )
-softsign = unary("softsign", "``x / (1 + |x|)``.", None, d=lambda y, x: reciprocal(square(1 + abs(x))), sympy="x / (1 + Abs(x))", flops=3)
+softsign = unary(
+    "softsign",
+    "``x / (1 + |x|)``.",
+    None,
+    d=lambda y, x: reciprocal(square(1 + abs(x))),
+    sympy="x / (1 + Abs(x))",
+    flops=3,
+    precision="promote",
+)
 hard_sigmoid = unary(
     "hard_sigmoid",
     "``relu6(x + 3) / 6``.",
@@ -703,6 +721,7 @@ hard_sigmoid = unary(
     kink_note="0 at -3 and at 3",
     sympy="Min(Max(x + 3, 0), 6) / 6",
     ulps=8,
+    precision="promote",
 )
 hard_silu = unary(
     "hard_silu",
@@ -715,6 +734,7 @@ hard_silu = unary(
     kink_note="0 at -3 and 1 at 3",
     sympy="x * Min(Max(x + 3, 0), 6) / 6",
     ulps=8,
+    precision="promote",
 )
 selu = unary(
     "selu",
@@ -836,6 +856,7 @@ leaky_relu = family(
     kinks=lambda x, negative_slope: equal(x, 0),
     kink_note="the negative slope at 0",
     sympy="Piecewise((x, x > 0), (negative_slope * x, True))",
+    precision="promote",
 )
 celu = family(
     "celu",
@@ -1013,6 +1034,7 @@ clip = register(
         lambda y, x, low, high: one_where(x < low, y),
         lambda y, x, low, high: one_where(x > high, y),
     ),
+    precision="promote",
 )
 
 
@@ -1040,6 +1062,7 @@ nan_to_num = register(
     partials=(lambda y, x, nan, posinf, neginf: one_where(isfinite(x), x),),
     laws=("idempotent",),
     cases=(case((2, 3), nan=1.0, posinf=2.0, neginf=-2.0),),
+    precision="promote",
 )
 
 

@@ -273,6 +273,7 @@ def window_max(x, size, strides, padding, dilation):
     promote=("x",),
     compute=dtypes.numeric,
     flops=_taps,
+    precision="promote",
     kink_note="ties share the gradient evenly",
     choice=_tied,
     cases=_CASES,
@@ -367,6 +368,7 @@ def window_max_gradient(g, x, largest, size, strides, padding, dilation):
     compute=dtypes.floating,
     flops=_of_gradient,
     ulps=16,
+    precision="promote",
     cases=tuple([_with_largest(c, _windowed(c)) for c in _CASES]),
 )
 def window_max_gradient(
@@ -435,6 +437,7 @@ def window_max_tangent(t, x, largest, size, strides, padding, dilation):
     compute=dtypes.floating,
     flops=_of_gradient,
     ulps=16,
+    precision="promote",
     cases=tuple([_with_largest(c, c.shapes[0]) for c in _CASES]),
 )
 def window_max_tangent(

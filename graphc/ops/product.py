@@ -11,7 +11,7 @@ from graphc.core.errors import ShapeError
 from graphc.core.sizes import Dim, Shape
 from graphc.ops.complex_numbers import conj
 from graphc.ops.reduce import sum_to
-from graphc.ops.shape import expand_dims, reshape, transpose
+from graphc.ops.shape import broadcast_to, expand_dims, reshape, transpose
 
 __all__ = [
     "matmul",
@@ -22,12 +22,23 @@ def _flops(node: Tensor) -> Dim:
     return node.size * node.inputs[0].shape[-1] * 2
 
 
+_IN_FLOAT32 = "np.matmul($a.astype(np.float32), $b.astype(np.float32))"
+
+
+def _is_narrow(x: TensorType) -> bool:
+    return dtypes.is_float(x.dtype) and dtypes.itemsize(x.dtype) == 2
+
+
 def _called(a: TensorType, b: TensorType) -> str:
-    """Two plain matrices go to BLAS by the shorter way."""
+    """Two plain matrices go to BLAS by the shorter way; BLAS has no numbers of 16 bits, and NumPy's own loops take ten times as long."""
+    if _is_narrow(a):
+        return f"{_IN_FLOAT32}.astype($a.dtype)"
     return "xp.dot($a, $b)" if a.ndim == b.ndim == 2 else "xp.matmul($a, $b)"
 
 
 def _into(a: TensorType, b: TensorType) -> str:
+    if _is_narrow(a):
+        return f"np.copyto($out, {_IN_FLOAT32}, casting='same_kind')"
     return "np.dot($a, $b, $out)" if a.ndim == b.ndim == 2 else "np.matmul($a, $b, $out)"
 
 
@@ -39,6 +50,7 @@ _PRODUCT: dict[str, Any] = {
     "tex": r"$a \, $b",
     "binds": 2,
     "ulps": 16,
+    "precision": "low",
 }
 
 
@@ -147,3 +159,59 @@ def _(g: Tensor, y: Tensor, a: Tensor, b: Tensor, places: tuple[int, ...]) -> tu
 def _(mapped: Sequence[bool], a: Tensor, b: Tensor, places: tuple[int, ...]) -> Tensor:
     a, b = (_stacked(x, len(places) + 1) if own else x for x, own in zip((a, b), mapped, strict=True))
     return moved_product(a, b, places=(0, *[1 + place for place in places]))
+
+
+# ---------------------------------------------------------------- of transposed factors
+def _turned(left: bool, right: bool) -> str:
+    first = "np.swapaxes($a, -1, -2)" if left else "$a"
+    second = "np.swapaxes($b, -1, -2)" if right else "$b"
+    return f"np.matmul({first}, {second})"
+
+
+def _contracted(a: TensorType, left: bool, right: bool) -> str:
+    """The axes that meet, as XLA is told them: a transpose before a product it does not always take into it."""
+    last, stack = len(a.shape) - 1, tuple(range(len(a.shape) - 2))
+    meeting = (last - left,), (last - 1 + right,)
+    return f"jax.lax.dot_general($a, $b, ({meeting}, {(stack, stack)}))"
+
+
+def _turned_flops(node: Tensor) -> Dim:
+    return node.size * node.inputs[0].shape[-2 if node.attributes["left"] else -1] * 2
+
+
+@op(
+    _turned,
+    jax=_contracted,
+    linear=("a", "b"),
+    promote=("a", "b"),
+    flops=_turned_flops,
+    ulps=16,
+    precision="low",
+    group="internal",
+    cases=(
+        case((3, 2), (3, 4), left=True, right=False),
+        case((2, 3), (4, 3), left=False, right=True),
+        case((5, 3, 2), (5, 4, 3), left=True, right=True),
+        case((0, 3, 2), (0, 3, 4), left=True, right=False),
+    ),
+)
+def turned_product(a: TensorType, b: TensorType, *, left: bool, right: bool) -> TensorType:
+    """``matmul`` of stacks of one shape, of whose matrices those on the ``left`` or the ``right`` are transposed first."""
+    first, second = [(*x.shape[:-2], x.shape[-1], x.shape[-2]) if turned else x.shape for x, turned in ((a, left), (b, right))]
+    if len(first) < 2 or first[:-2] != second[:-2] or first[-1] != second[-2]:
+        raise ShapeError("factors that do not fit", fits="stacks of one shape, of matrices whose inner sizes are equal")
+    return TensorType(a.dtype, (*first[:-1], second[-1]))
+
+
+@turned_product.vjp
+def _(g: Tensor, y: Tensor, a: Tensor, b: Tensor, left: bool, right: bool) -> tuple[Tensor, Tensor]:
+    first, second = swap(a) if left else a, swap(b) if right else b
+    da, db = matmul(g, adjoint(second)), matmul(adjoint(first), g)
+    return swap(da) if left else da, swap(db) if right else db
+
+
+@turned_product.vmap
+def _(mapped: Sequence[bool], a: Tensor, b: Tensor, left: bool, right: bool) -> Tensor:
+    stack = (a if mapped[0] else b).shape[:1]
+    a, b = (x if own else broadcast_to(x, (*stack, *x.shape)) for x, own in zip((a, b), mapped, strict=True))
+    return turned_product(a, b, left=left, right=right)

@@ -147,6 +147,7 @@ def _(mapped: tuple[bool, ...], key: Tensor, counter: Tensor, shape: Shape, dtyp
     view=True,
     flops=0,
     zero_gradient="the bits of a number carry no gradient",
+    precision="declared",
     cases=(case((2, 3), integers={"x": 9}, dtype="float64"), case((), integers={"x": 9}, dtype="uint64")),
 )
 def bitcast(x: TensorType, *, dtype: DTypeName) -> TensorType:

@@ -92,7 +92,15 @@ def _summed(x: TensorType, axis: tuple[int, ...], keepdims: bool, out: str) -> s
             return f"sum_last($x, {count}, $keepdims{out})"
     if x.dtype in ("float32", "float64") and x.ndim == count == 2 and not keepdims and not out:
         return "sum_all($x)"
+    if dtypes.is_float(x.dtype) and dtypes.itemsize(x.dtype) == 2:
+        return _summed_in_float32(out)
     return f"np.add.reduce($x, axis=$axis, keepdims=$keepdims{out and f', out={out[2:]}'})"
+
+
+def _summed_in_float32(out: str) -> str:
+    """bfloat16 holds no count above 256, and NumPy adds up in the dtype of the items, or of pairs of them."""
+    total = "np.add.reduce($x, axis=$axis, dtype=np.float32, keepdims=$keepdims)"
+    return f"np.copyto({out[2:]}, {total}, casting='same_kind')" if out else f"{total}.astype($x.dtype)"
 
 
 _SUMS = """
@@ -281,6 +289,7 @@ def _extremum(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], largest: b
     jax="xp.max($x, axis=$axis, keepdims=$keepdims)",
     out="np.maximum.reduce($x, axis=$axis, keepdims=$keepdims, out=$out)",
     flops=_each(1),
+    precision="promote",
     cases=_CASES,
     kink_note="ties share the gradient evenly, and so do NaNs",
     choice=_tied(largest=True),
@@ -302,6 +311,7 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) ->
     jax="xp.min($x, axis=$axis, keepdims=$keepdims)",
     out="np.minimum.reduce($x, axis=$axis, keepdims=$keepdims, out=$out)",
     flops=_each(1),
+    precision="promote",
     cases=_CASES,
     kink_note="ties share the gradient evenly, and so do NaNs",
     choice=_tied(largest=False),

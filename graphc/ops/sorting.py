@@ -69,6 +69,7 @@ def sort(x, axis, descending):
     return np.sort(x, axis=axis, stable=True)
 ''',
     flops=_comparisons,
+    precision="promote",
     cases=_CASES,
 )
 def sort(x: TensorType, *, axis: Axis = -1, descending: bool = False) -> TensorType:
@@ -135,6 +136,7 @@ def top_k(x, k):
     return jnp.take_along_axis(x, places, axis=-1), places
 ''',
     flops=_comparisons,
+    precision="promote",
     cases=(case((4,), k=2), case((2, 3), k=1), case((2, 3), k=3), case((2, 3), k=0)),
 )
 def top_k(x: TensorType, *, k: int) -> tuple[TensorType, TensorType]:

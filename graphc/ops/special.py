@@ -118,6 +118,7 @@ gelu = p.family(
     _gelu_type,
     jax="jax.nn.gelu($x, approximate=$approximate)",
     flops=_gelu_flops,
+    precision="promote",
     d=lambda y, x, approximate: _gelu_slope(x, approximate),
     sympy="x * erfc(-x / sqrt(2)) / 2",
     cases=(case((2, 3), approximate=True), case((0,), approximate=True)),

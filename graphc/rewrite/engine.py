@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from graphc.core import OPS, Op, Tensor, TensorType, derived_from, describe, dtypes, toposort
 from graphc.core.errors import RewriteError, ShapeError
+from graphc.core.graph import on_others
 from graphc.core.op import as_dtype, table
 from graphc.core.sizes import broadcast
 from graphc.rewrite.match import Bound
@@ -72,9 +73,10 @@ def simplify(roots: Sequence[Tensor], rules: RuleSet = DEFAULT, *, budget: int =
     if known is not None and known.rules.issuperset(rules):
         run.earlier = known
     run.has_complex = any(dtypes.is_complex(type.dtype) for type in {node.type for node in nodes})
-    for node in nodes:
-        if node not in run.done:
-            run.visit(node)
+    with run.line:
+        for node in nodes:
+            if node not in run.done:
+                run.visit(node)
     return Simplified([run.done[root] for root in roots], tuple(run.applied), Known(frozenset(rules), run.done, run.told))
 
 
@@ -95,6 +97,7 @@ class _Run:
         self.told: Final[dict[Tensor, list[tuple[Tensor, bool]]]] = {}
         self.earlier: Known | None = None
         self.has_complex = True
+        self.line: Final = derived_from()
         self._asking: Tensor | None = None
 
     def visit(self, node: Tensor) -> None:
@@ -116,15 +119,16 @@ class _Run:
                 done[new] = new
         done[node] = done[new]
 
-    def _is_settled(self, node: Tensor) -> bool:
+    def _is_settled(self, node: Tensor, earlier: Known) -> bool:
         """Whether an earlier run tried the rules on this node, found none, and would find none now; what they were told is kept then."""
-        if self.earlier is None or self.earlier.final.get(node) is not node:
+        if earlier.final.get(node) is not node:
             return False
-        told = self.earlier.told.get(node)
+        told = earlier.told.get(node)
         if told is None:
             return True
-        if any(self._is_read_once(x) is not answer for x, answer in told):
-            return False
+        for x, answer in told:
+            if self._is_read_once(x) is not answer:
+                return False
         self.told[node] = told
         return True
 
@@ -175,8 +179,7 @@ class _Run:
 
     def _rebuilt(self, node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
         """The node on settled operands."""
-        assert node.op is not None
-        new = node.op.apply(inputs, node.attrs, node)
+        new = on_others(node, inputs)
         self._reads_instead(new, node)
         return self._labelled(new, node)
 
@@ -186,8 +189,10 @@ class _Run:
 
     def _fired(self, node: Tensor, trail: tuple[Rule, ...]) -> tuple[Tensor, tuple[Rule, ...]] | None:
         """What the first rule that fits makes of the node, and the rules that led there."""
+        if self.earlier is not None and self._is_settled(node, self.earlier):
+            return None
         rules = self.rules.candidates(node)
-        found = self._apply(node, rules) if rules and not self._is_settled(node) else None
+        found = self._apply(node, rules) if rules else None
         if found is None:
             return None
         self.applied.append(found)
@@ -221,6 +226,7 @@ class _Run:
 
     def _apply(self, node: Tensor, rules: Sequence[Rule]) -> Application | None:
         self._asking = node
+        self.line.goes_on_to(node)
         for rule in rules:
             for bound in rule.bindings(node):
                 if self.has_complex and not may_apply(rule, node, bound):
@@ -248,9 +254,10 @@ def _is_complex(value: Any) -> bool:
 
 def replacement(rule: Rule, node: Tensor, bound: Bound, once: Once) -> Tensor | None:
     """What the rule makes of a match, as a node of the type of ``node``; None if it declines or makes the node itself."""
-    with derived_from(node):
-        result = rule(node, bound, once)
-        after = None if result is None else _fitted(rule, node, result)
+    result = rule(node, bound, once)
+    if result is None:
+        return None
+    after = _fitted(rule, node, result)
     return None if after is node else after
 
 

@@ -41,46 +41,58 @@ def operation(pattern: Pattern, node: Tensor, bound: Bound) -> Sequence[Bound]:
     inputs, operands = node.inputs, pattern.operands
     if len(operands) != len(inputs):
         return ()
-    swapped = inputs[::-1] if "commutative" in op.laws and inputs[0] is not inputs[1] else None
-    ways = [way for way in (inputs, swapped) if way is not None and _plausible(operands, way)]
-    if not ways:
+    fits = _plausible(operands, inputs)
+    swapped = inputs[::-1] if "commutative" in op.laws and inputs[0] is not inputs[1] else ()
+    fits_swapped = bool(swapped) and _plausible(operands, swapped)
+    if not (fits or fits_swapped):
         return ()
-    known = match_attributes(pattern, op.keywords(node), bound) if pattern.attributes else bound
+    known = match_attributes(pattern, node, bound) if pattern.attributes else bound
     if known is None:
         return ()
-    return [found for way in ways for found in _operands(operands, way, known)]
+    found = _operands(operands, inputs, known) if fits else ()
+    return (*found, *_operands(operands, swapped, known)) if fits_swapped else found
 
 
 def _plausible(patterns: tuple[Any, ...], inputs: tuple[Tensor, ...]) -> bool:
-    """A quick look at the operands' ops and at literals, since nearly every attempt fails there."""
+    """Whether literals, constants and the operands' ops fit, which is quick to see, and where nearly every attempt fails."""
     for pattern, x in zip(patterns, inputs, strict=True):
         kind = pattern.__class__
         if kind is Pattern:
             if pattern.op is not x.op:
                 return False
-        elif kind is not Var and not is_literal(x, pattern):
+        elif kind is Var:
+            if pattern.constant and not isinstance(x, Constant):
+                return False
+        elif not is_literal(x, pattern):
             return False
     return True
 
 
 def _operands(patterns: tuple[Any, ...], inputs: tuple[Tensor, ...], bound: Bound) -> Sequence[Bound]:
+    """Every way in which the operands fit that are plausible: variables get their values, and ops are looked into."""
     found: Sequence[Bound] = (bound,)
     for pattern, x in zip(patterns, inputs, strict=True):
-        found = matches(pattern, x, found[0]) if len(found) == 1 else [new for one in found for new in matches(pattern, x, one)]
-        if not found:
-            break
+        fit = _variable if pattern.__class__ is Var else operation if pattern.__class__ is Pattern else None
+        if fit is not None:
+            found = fit(pattern, x, found[0]) if len(found) == 1 else [new for one in found for new in fit(pattern, x, one)]
+            if not found:
+                break
     return found
 
 
-def match_attributes(pattern: Pattern, values: dict[str, Any], bound: Bound) -> Bound | None:
+def match_attributes(pattern: Pattern, node: Tensor, bound: Bound) -> Bound | None:
     """The names bound so far and those of captured attributes, or None where an attribute is another one."""
+    op = node.op
+    assert op is not None
     for name, wanted in pattern.attributes.items():
-        key, value = (wanted.name, values[name]) if isinstance(wanted, Capture) else ("", wanted)
-        if not key and value != values[name]:
+        value = node.attrs[op.attributes.index(name)]
+        if not isinstance(wanted, Capture):
+            if wanted != value:
+                return None
+        elif wanted.name not in bound:
+            bound = {**bound, wanted.name: value}
+        elif bound[wanted.name] != value:
             return None
-        if key and key in bound and bound[key] != value:
-            return None
-        bound = {**bound, key: value} if key else bound
     return bound
 
 
@@ -91,10 +103,14 @@ def is_literal(node: Tensor, literal: bool | int | float) -> bool:
     if not isinstance(node, Constant) or not node.value.size:
         return False
     # The first element decides nearly always, and spares a walk over a big array.
-    if node.value.item(0) != literal or not (node.value == literal).all():
+    value = node.value
+    first = value.item(0)
+    if first != literal or not (value.size == 1 or (value == literal).all()):
         return False
     if literal != 0:
         return True
-    if node.value.dtype.kind == "c":
-        return math.copysign(1, literal) > 0 and not (np.signbit(node.value.real) | np.signbit(node.value.imag)).any()
-    return bool((np.signbit(node.value.astype("float64")) == (math.copysign(1, literal) < 0)).all())
+    if value.dtype.kind == "c":
+        return math.copysign(1, literal) > 0 and not (np.signbit(value.real) | np.signbit(value.imag)).any()
+    if value.size == 1:
+        return math.copysign(1, first) == math.copysign(1, literal)
+    return bool((np.signbit(value.astype("float64")) == (math.copysign(1, literal) < 0)).all())

@@ -38,8 +38,9 @@ class Rule:
 
     ``reads`` are the heads of which an operand must have one, or every operand if it ``reads_all``; the pattern says it, unless it is
     but a variable. ``regroups`` says that products or sums are formed in another order: then the promise holds as long as neither
-    order overflows or underflows on the way, and what is not finite stays so. A dataclass would be as long, and cost every start a
-    millisecond.
+    order overflows or underflows on the way, and what is not finite stays so. ``only`` names the backend on which the rule pays, if it
+    does on one alone: XLA fuses element by element, so that a pass over memory that NumPy is spared may be none there. A dataclass
+    would be as long, and cost every start a millisecond.
     """
 
     def __init__(
@@ -54,13 +55,14 @@ class Rule:
         reads: Iterable[Head] = (),
         reads_all: bool = False,
         regroups: bool = False,
+        only: str = "",
     ) -> None:
         if safety not in SAFETIES:
             raise ArgumentError(f"the rule {name} has the safety {safety!r}", fits=", ".join(SAFETIES))
         if not sentence:
             raise ArgumentError(f"the rule {name} says nothing of itself", fits="a docstring of one sentence")
         self.name, self.pattern, self.safety, self.body, self.sentence, self.group = name, pattern, safety, body, sentence, group
-        self.cases, self.reads, self.reads_all, self.regroups = cases, frozenset(reads), reads_all, regroups
+        self.cases, self.reads, self.reads_all, self.regroups, self.only = cases, frozenset(reads), reads_all, regroups, only
         names = set(names_of(pattern))
         self.parameters: Final = self._checked_parameters(names | _OFFERED)
         # Laws and movements hold for complex numbers too; the algebra of roots, signs and stable forms need not.
@@ -103,7 +105,7 @@ class Rule:
             return ()
         bound: Bound = dict(zip(self._flat, inputs, strict=True))
         if self.pattern.attributes:
-            found = match_attributes(self.pattern, node.op.keywords(node), bound) if node.op else None
+            found = match_attributes(self.pattern, node, bound)
             return () if found is None else (found,)
         return (bound,)
 
@@ -163,6 +165,7 @@ def rule(
     reads: Iterable[Head] = (),
     reads_all: bool = False,
     regroups: bool = False,
+    only: str = "",
 ) -> Callable[[Body], Rule]:
     """Make the function below a rule: its name and docstring are the rule's, its parameters the names in the pattern.
 
@@ -185,6 +188,7 @@ def rule(
             reads,
             reads_all,
             regroups,
+            only,
         )
 
     return declare
@@ -229,6 +233,10 @@ class RuleSet:
     def without(self, *groups: str) -> RuleSet:
         """The rules that are not of these groups."""
         return RuleSet([one for one in self.rules if one.group not in groups])
+
+    def on(self, backend: str) -> RuleSet:
+        """The rules that may pay on this backend."""
+        return RuleSet([one for one in self.rules if one.only in ("", backend)])
 
     def at(self, op: Op) -> tuple[Rule, ...]:
         """The rules that may fire at a node of ``op``."""

@@ -308,7 +308,8 @@ class _EGraph:
         if not one.may_fit(tuple([x.op or type(x) for x in witness.inputs]), "commutative" in witness.op.laws):
             return
         for bound in one.bindings(witness):
-            after = replacement(one, witness, bound, lambda _: True) if may_apply(one, witness, bound) else None
+            with derived_from(witness):
+                after = replacement(one, witness, bound, lambda _: True) if may_apply(one, witness, bound) else None
             if after is not None:
                 yield Application(one, witness, after)
 

@@ -1,4 +1,4 @@
-"""What values of a graph may be had from others of it, on NumPy: exponentials, as few as can be and by the quicker function, and masks.
+"""What values of a graph may be had from others of it: exponentials, as few as can be and by the quicker function, and masks.
 
 The gradient of ``log(1 + exp(-|x|))``, the stable spelling of many losses, holds ``h = sigmoid(-|x|)``, which is 1/2 at most. So neither
 ``h - h * h``, the slope of the sigmoid on both sides, nor ``1 - h``, the sigmoid on the right, cancels. Whether a graph has ``h`` no
@@ -19,13 +19,16 @@ ROUNDED: Final = frozenset([add, subtract, multiply, divide, square, matmul, sum
 """Ops whose results are rounded. Of such an ``x`` half a unit in the last place is unknown, which ``exp`` turns into ``|x| / 2`` units."""
 
 
-def share_exponentials(roots: Sequence[Tensor]) -> list[Tensor]:
-    """The roots with sigmoids and slopes made of the ``sigmoid(-|x|)`` that the graph has, and ``exp2`` for ``exp``. Safety: rounding."""
+def share_exponentials(roots: Sequence[Tensor], backend: str = "numpy") -> list[Tensor]:
+    """The roots with sigmoids and slopes made of the ``sigmoid(-|x|)`` that the graph has, and on NumPy ``exp2`` for ``exp``.
+
+    Safety: rounding.
+    """
     order = toposort(roots)
     shared = {_without_sign(node.inputs[0].inputs[0].inputs[0]) for node in order if _is_half(node)}
-    if not shared and not any(node.op is exp for node in order):
-        return list(roots)
-    return _remade(roots, order, lambda node, inputs: _from_shared(node, inputs, shared))
+    changing = ((sigmoid, sigmoid_slope) if shared else ()) + ((exp,) if backend == "numpy" else ())
+    places = [node for node in order if node.op in changing]
+    return _remade(roots, order, places, lambda node, inputs: _from_shared(node, inputs, shared)) if places else list(roots)
 
 
 def masks_by_results(roots: Sequence[Tensor]) -> list[Tensor]:
@@ -34,23 +37,26 @@ def masks_by_results(roots: Sequence[Tensor]) -> list[Tensor]:
     rectified = {node.inputs[0] for node in order if node.op is relu}
     if not rectified:
         return list(roots)
-
-    def remake(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
-        if node.op is greater and node.inputs[0] in rectified and _is_zero(node.inputs[1]):
-            inputs = relu(inputs[0]), inputs[1]
-        return rebuild(node, inputs)
-
-    return _remade(roots, order, remake)
+    masks = [node for node in order if node.op is greater and node.inputs[0] in rectified and _is_zero(node.inputs[1])]
+    return _remade(roots, order, masks, lambda node, inputs: rebuild(node, (relu(inputs[0]), inputs[1])))
 
 
-def _remade(roots: Sequence[Tensor], order: Sequence[Tensor], remake: Callable[[Tensor, tuple[Tensor, ...]], Tensor]) -> list[Tensor]:
-    """The roots after each node in its turn was made again from its new operands; lines and labels stay."""
-    new: dict[Tensor, Tensor] = {}
+def _remade(
+    roots: Sequence[Tensor],
+    order: Sequence[Tensor],
+    places: Sequence[Tensor],
+    remake: Callable[[Tensor, tuple[Tensor, ...]], Tensor],
+) -> list[Tensor]:
+    """The roots after each node at these places, in its turn, was made again from its new operands; lines and labels stay."""
+    chosen, new = set(places), dict[Tensor, Tensor]()
     for node in order:
-        with derived_from(node):
-            new[node] = found = remake(node, tuple([new[x] for x in node.inputs]))
-        found.label = found.label or node.label
-    return [new[root] for root in roots]
+        if node in chosen:
+            with derived_from(node):
+                new[node] = found = remake(node, tuple([new.get(x, x) for x in node.inputs]))
+            found.label = found.label or node.label
+        elif not new.keys().isdisjoint(node.inputs):
+            new[node] = rebuild(node, tuple([new.get(x, x) for x in node.inputs]))
+    return [new.get(root, root) for root in roots]
 
 
 def _is_zero(x: Tensor) -> bool:

@@ -8,9 +8,9 @@ from typing import Final
 from graphc.rewrite.fold import fold_constants
 from graphc.rewrite.laws import LAWS
 from graphc.rewrite.rule import RuleSet
-from graphc.rewrite.rules import ALGEBRA, CONSTANTS, CONTROL, MOVEMENT, POOLING, PRODUCT, STABLE
+from graphc.rewrite.rules import ALGEBRA, CONSTANTS, CONTROL, MOVEMENT, POOLING, PRODUCT, STABLE, XLA
 
-ALL: Final = RuleSet([fold_constants]) + STABLE + LAWS + ALGEBRA + MOVEMENT + PRODUCT + POOLING + CONTROL + CONSTANTS
+ALL: Final = RuleSet([fold_constants]) + STABLE + LAWS + ALGEBRA + MOVEMENT + PRODUCT + POOLING + CONTROL + CONSTANTS + XLA
 """Every rule."""
 
 
@@ -35,10 +35,12 @@ PHASES: Final = Phases(
     stabilise=_of_groups("stable"),
     specialise=_of_groups("algebra", "constants", "control", "pooling"),
     fuse=_of_groups("product"),
+    spell=_of_groups("xla"),
 )
 """Every rule by what it is for: one spelling of equal things; a stable function for its naive spelling; cheaper ops for dear ones; fewer
-and larger products. ``rules.without(*groups)`` leaves one out."""
-DEFAULT: Final = ALL.within("exact", "rounding", "overflow")
-"""What runs unless the user asks for less or more."""
-UNSAFE: Final = ALL
+and larger products; what a backend is told in words of its own, in a walk of its own at the end. ``rules.without(*groups)`` leaves one
+out."""
+UNSAFE: Final = ALL.without("xla")
 """``DEFAULT`` with the rules that assume that no NaN and no inf occurs."""
+DEFAULT: Final = UNSAFE.within("exact", "rounding", "overflow")
+"""What runs unless the user asks for less or more."""

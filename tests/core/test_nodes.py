@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.core import Tensor, consumers, expr, rebuild, substitute, toposort
+from graphc.core import Tensor, consumers, derived_from, expr, rebuild, substitute, toposort
 from graphc.core.types import TensorType
 
 
@@ -128,6 +128,19 @@ def test_nodes_made_inside_graphc_carry_the_users_line() -> None:
     line = here() + 1
     v = gc.var(x, axis=0)
     assert {node.origin.line for node in toposort([v]) if node is not x} == {line}
+
+
+def test_a_block_goes_on_from_node_to_node() -> None:
+    x = gc.input("x", (3,))
+    nodes = [gc.exp(x), gc.log(x)]
+    nodes.append(gc.grad(gc.sum(gc.tanh(x)), x))
+    with derived_from() as line:
+        outside = here() + 1
+        assert gc.sin(x).origin.line == outside
+        for node in nodes:
+            line.goes_on_to(node)
+            made = gc.cos(node)
+            assert (made.origin, made.forward) == (node.origin, node.forward)
 
 
 def test_gradient_nodes_know_their_forward_node_and_its_line() -> None:

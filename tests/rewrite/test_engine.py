@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import graphc.ops as o
-from graphc.core import Constant, constant, derived_from, input, variable
+from graphc.core import Constant, constant, derived_from, dtypes, input, variable
 from graphc.core.errors import ArgumentError, RewriteError
 from graphc.core.pattern import attr, const, var
 from graphc.lower import interpret
 from graphc.rewrite import ALL, DEFAULT, PHASES, RuleSet, matches, rule, simplify
+from graphc.rewrite.match import is_literal
 
 x, y = var("x"), var("y")
 
@@ -281,6 +282,18 @@ def test_zero_has_a_sign():
         assert one(root) is root
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", "int32", "bool", "complex64"])
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3)])
+def test_a_zero_is_a_literal_with_its_sign_in_every_dtype(dtype, shape):
+    zeros, minus = o.zeros(shape, dtype), constant(np.full(shape, -0.0), dtype)
+    signed = dtypes.is_inexact(dtype)
+    assert is_literal(zeros, 0.0)
+    assert not is_literal(zeros, -0.0)
+    assert not is_literal(zeros, 1)
+    assert is_literal(minus, 0) is not signed
+    assert is_literal(minus, -0.0) is (signed and dtype != "complex64")  # a complex zero has two signs
+
+
 def test_const_matches_constants_alone():
     c, v = const("c"), leaf(3)
     assert matches(c * x, v * 2)[0]["x"] is v
@@ -399,7 +412,7 @@ def test_what_other_rules_settled_is_tried():
 
 
 def test_every_rule_is_of_one_phase():
-    assert list(PHASES) == ["canonicalise", "stabilise", "specialise", "fuse"]
+    assert list(PHASES) == ["canonicalise", "stabilise", "specialise", "fuse", "spell"]
     named = [one for rules in PHASES.values() for one in rules]
     assert len(named) == len(ALL)
     assert {*named} == {*ALL}

@@ -132,7 +132,8 @@ def with_loops(roots: Sequence[Tensor], change: Callable[[Tensor, tuple[Tensor, 
 
 def has_loops(roots: Sequence[Tensor]) -> bool:
     """Whether a scan is in this graph or in a body of it."""
-    return any(is_loop(node) or any(has_loops(body.outputs) for body in bodies(node)) for node in toposort(roots))
+    holding = [node for node in toposort(roots) if node.attrs and bodies(node)]
+    return any(is_loop(node) or any(has_loops(body.outputs) for body in bodies(node)) for node in holding)
 
 
 def is_fixed(node: Tensor) -> bool:

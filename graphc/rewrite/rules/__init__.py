@@ -3,7 +3,7 @@
 from typing import Final
 
 from graphc.rewrite.rule import Rule, RuleSet
-from graphc.rewrite.rules import algebra, constants, control, movement, pooling, product, stable
+from graphc.rewrite.rules import algebra, constants, control, movement, pooling, product, stable, xla
 
 
 def _all_of(module: object) -> RuleSet:
@@ -17,5 +17,6 @@ MOVEMENT: Final = _all_of(movement) + movement.REDUCTIONS
 POOLING: Final = _all_of(pooling)
 PRODUCT: Final = _all_of(product)
 STABLE: Final = _all_of(stable)
+XLA: Final = _all_of(xla)
 
-__all__ = ["ALGEBRA", "CONSTANTS", "CONTROL", "MOVEMENT", "POOLING", "PRODUCT", "STABLE"]
+__all__ = ["ALGEBRA", "CONSTANTS", "CONTROL", "MOVEMENT", "POOLING", "PRODUCT", "STABLE", "XLA"]

@@ -355,6 +355,7 @@ def _under_views(x: Tensor, scaled: Callable[[Tensor], Tensor], once: Once) -> T
     scale * matmul(_a, _b),
     safety="rounding",
     regroups=True,
+    only="numpy",
     cases=(
         lambda leaf: (leaf(4, 2) @ leaf(2, 6)) * 0.3,
         lambda leaf: 0.3 * (leaf(2, 6, 2) @ leaf(2, 2, 6)),
@@ -370,6 +371,7 @@ def scale_into_product(node: Tensor, scale: Constant, once: Once) -> Tensor | No
     matmul(_a, _b) / scale,
     safety="rounding",
     regroups=True,
+    only="numpy",
     cases=(lambda leaf: (leaf(4, 2) @ leaf(2, 6)) / 0.3, lambda leaf: (leaf(2, 6, 2) @ leaf(2, 2, 6)) / 3),
 )
 def divisor_into_product(node: Tensor, scale: Constant, once: Once) -> Tensor | None:
