@@ -17,7 +17,7 @@ from graphc.nn import datasets, optimizers, summary
 from graphc.nn.classifier import Classifier, dense_classifier
 from graphc.nn.datasets import Digits
 from graphc.nn.progress import progress
-from graphc.nn.training import Standing, Step, evaluate, features, train
+from graphc.nn.training import Standing, Step, equal_calls, evaluate, features, train
 from graphc.nn.weights import save_weights
 
 Say = Callable[[str], None]
@@ -99,9 +99,10 @@ class _Run:
 
     def _train(self, step: Step, data: Digits, network: Classifier) -> None:
         job, images, labels = self.job, features(data.train_images), data.train_labels.astype(np.int32)
+        many = equal_calls(len(images), job.batch_size) if job.backend == "jax" else 1
+        options: Any = {"epochs": job.epochs, "batch_size": job.batch_size, "seed": _seeds(job.seed)[2], "steps_per_call": many}
         with progress() as listen:
-            seed = _seeds(job.seed)[2]
-            for epoch in train(step, images, labels, epochs=job.epochs, batch_size=job.batch_size, seed=seed, listen=listen):
+            for epoch in train(step, images, labels, **options, listen=listen):
                 save_weights(job.out / WEIGHTS, network.variables)
                 self.done.append(epoch)
 

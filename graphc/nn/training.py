@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,8 @@ Step = Callable[[Array, Array], Sequence[Any]]
 """Of images and labels, the mean loss and the accuracy of the batch; a compiled function of that form."""
 
 EVALUATED_AT_ONCE = 1_000
+STEPS_PER_CALL = 64
+"""Steps in one call, where that is one loop on a device: a hundredth of their time goes by between calls."""
 PAUSE = 0.05
 """Seconds between two words to a listener: more often than an eye follows is time lost to the training."""
 
@@ -64,14 +66,16 @@ def train(
     epochs: int = 1,
     batch_size: int = 128,
     seed: int = 0,
+    steps_per_call: int | Literal["epoch"] = 1,
     listen: Listener | None = None,
     pause: float = PAUSE,
 ) -> Iterator[Standing]:
     """Train, and yield where it stands after each whole epoch, so that the caller may save, look, or stop.
 
     Every epoch takes all images once in an order of its own, drawn from ``seed``; the last batch of an epoch may be smaller.
-    ``listen`` is called after steps, at most once in ``pause`` seconds, and after the last of each epoch. Nothing runs before the
-    first value is asked for. Raises :class:`ArgumentError` for numbers below 1, no images, or another number of labels.
+    ``steps_per_call`` is that of :func:`graphc.epoch`. ``listen`` is called after calls, at most once in ``pause`` seconds, and after
+    the last of each epoch. Nothing runs before the first value is asked for. Raises :class:`ArgumentError` for numbers below 1, no
+    images, or another number of labels.
     """
     _check(images, labels, epochs=epochs, batch_size=batch_size)
     batches = Batches((images, labels), batch_size, shuffle=seed)
@@ -90,10 +94,17 @@ def train(
             if listen:
                 listen(heard[0])
 
-        run_epoch(step, batches, listen=tell, pause=pause)
+        run_epoch(step, batches, steps_per_call=steps_per_call, listen=tell, pause=pause)
         return heard[0]
 
     return map(one, range(1, epochs + 1))
+
+
+def equal_calls(images: int, batch_size: int, most: int = STEPS_PER_CALL) -> int:
+    """A number of steps per call, at most ``most``, with which calls are of one length if that can be, so that it is compiled once."""
+    steps = max(images // batch_size, 1)
+    even = max(count for count in range(1, most + 1) if steps % count == 0)
+    return even if 4 * even >= min(steps, most) else most
 
 
 def evaluate(step: Step, images: Array, labels: Array) -> Score:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from graphc.core import Variable, describe, dtypes
 from graphc.core.errors import GraphcError
+from graphc.core.files import state_of, write_whole
 
 Array = np.ndarray[Any, Any]
 Entries = list[tuple[str, dict[str, Any]]]
@@ -38,11 +38,11 @@ def save_weights(path: str | os.PathLike[str], variables: Iterable[Variable]) ->
     # A view from a transpose is stored column by column, which the format does not have.
     content = save({name: np.array(variable.value, order="C") for name, variable in _named(variables).items()})
     try:
-        _write_whole(target, content)
+        write_whole(target, content)
     except OSError as error:
         raise WeightsError(
             f"the weights cannot be saved to {target}",
-            given=[error.strerror or str(error), _state(target)],
+            given=[error.strerror or str(error), state_of(target)],
             fits=f"a folder that can be written to, with {len(content)} bytes free",
         ) from error
     return target
@@ -69,23 +69,6 @@ def _named(variables: Iterable[Variable]) -> dict[str, Variable]:
             raise WeightsError(f"weights: {problem}", given=[describe(variable)], fits='gc.variable(value, name="...") for each')
         named[name] = variable
     return named
-
-
-def _write_whole(target: Path, content: bytes) -> None:
-    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
-    try:
-        with draft.open("wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(target)
-    finally:  # after Ctrl-C as well: no litter
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
-
-
-def _state(target: Path) -> str:
-    return "the file that was there is as it was" if target.is_file() else "no such file was there before, and none is now"
 
 
 def _read(path: Path) -> dict[str, Array]:
