@@ -332,6 +332,18 @@ class GraphcJax(Graphc):
         return self.jax.block_until_ready(value)
 
 
+class GraphcJaxEpoch(GraphcJax):
+    """All steps of a call as one call of the compiled function, over data that it keeps on the device."""
+
+    def takes(self, task):
+        return task.question == "train" and task.steps == len(task.batches) > 1
+
+    def looped(self, step, task):
+        arrays = [np.concatenate(column) for column in zip(*task.batches, strict=True)]
+        batches = self.xp.Batches(arrays, len(task.batches[0][0]))
+        return lambda: self.xp.epoch(step, batches, steps_per_call="epoch").means
+
+
 class Autograd(Numpy):
     """NumPy's functions, taped: its models return what NumPy's do once they are differentiated."""
 
@@ -602,6 +614,7 @@ KINDS: dict[str, Callable[[], Contestant]] = {
     "reference": Reference,
     "graphc": Graphc,
     "graphc-jax": GraphcJax,
+    "graphc-jax-epoch": GraphcJaxEpoch,
     SATURATED: partial(Graphc, saturate=True),
     ONE_THREAD: OneThread,
     "jax": Jax,

@@ -37,10 +37,14 @@ with collecting_paused():  # a third of the time, with NumPy's objects walked ag
 
 if TYPE_CHECKING:
     from graphc import nn
+    from graphc.backends import Jax
     from graphc.feed import Batches, epoch
     from graphc.lower.machine import calibrate
+    from graphc.lower.targets.jax import distributed
     from graphc.picture import draw
     from graphc.pipeline import Function, compile, evaluate
+    from graphc.pipeline.saving import load
+    from graphc.precision import LossScale, mixed_precision
     from graphc.show import formula, listing
     from graphc.symbolic import from_sympy, pointwise, to_sympy
     from graphc.testing import check_gradient
@@ -51,7 +55,9 @@ __version__ = "0.1.0"
 _LATER = {
     "Batches": "graphc.feed",
     "calibrate": "graphc.lower.machine",
+    "distributed": "graphc.lower.targets.jax",
     "epoch": "graphc.feed",
+    "Jax": "graphc.backends",
     "nn": "graphc.nn",
     "compile": "graphc.pipeline",
     "evaluate": "graphc.pipeline",
@@ -60,6 +66,9 @@ _LATER = {
     "formula": "graphc.show",
     "listing": "graphc.show",
     "check_gradient": "graphc.testing",
+    "LossScale": "graphc.precision",
+    "load": "graphc.pipeline.saving",
+    "mixed_precision": "graphc.precision",
     "from_sympy": "graphc.symbolic",
     "pointwise": "graphc.symbolic",
     "to_sympy": "graphc.symbolic",
@@ -70,6 +79,8 @@ __all__ = [
     "Constant",
     "Function",
     "Input",
+    "Jax",
+    "LossScale",
     "Tensor",
     "TensorType",
     "Variable",
@@ -80,6 +91,7 @@ __all__ = [
     "cond",
     "constant",
     "custom_gradient",
+    "distributed",
     "draw",
     "epoch",
     "errors",
@@ -97,7 +109,9 @@ __all__ = [
     "kinks",
     "linalg",
     "listing",
+    "load",
     "map",
+    "mixed_precision",
     "nn",
     "pointwise",
     "random",

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, cast
 
 import numpy as np
 
@@ -25,10 +25,9 @@ import graphc as gc
 from graphc.core import describe, dtypes, sizes
 from graphc.core.errors import ArgumentError, BackendError
 from graphc.nn import dense_classifier, optimizers
-from graphc.pipeline import Backend, Function
+from graphc.pipeline import BACKENDS, Backend, Function
 
 BATCHES: Final = (1, 32, 128, 1024)
-BACKENDS: Final[tuple[Backend, ...]] = get_args(Backend)
 SHORTEST: Final = 1e-3
 """Seconds: shorter calls are timed several at a time."""
 

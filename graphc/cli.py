@@ -1,4 +1,4 @@
-"""The command line: ``graphc train mnist``, ``graphc bench``, ``graphc calibrate`` and ``graphc --version``.
+"""The command line: ``graphc train mnist``, ``graphc bench``, ``graphc calibrate``, ``graphc devices`` and ``graphc --version``.
 
 Exit codes: 0 done, 1 an error that graphc explains, 2 a call that makes no sense, 130 Ctrl-C. What is slow to import is imported
 by the command that needs it.
@@ -12,14 +12,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import TypeVar
 
 from graphc import __version__
 from graphc.core.errors import GraphcError
-from graphc.pipeline import Backend
+from graphc.pipeline import BACKENDS
 
 DATASETS = ("mnist", "digits")
-BACKENDS: tuple[Backend, ...] = get_args(Backend)
 INTERRUPTED = 130
 T = TypeVar("T")
 
@@ -52,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands.add_parser("train", help="train the book's network on handwritten digits", description=_TRAIN))
     _add_bench(commands.add_parser("bench", help="how fast graphs run on this machine", description=_BENCH))
     _add_calibrate(commands.add_parser("calibrate", help="measure this machine for the compiler", description=_CALIBRATE))
+    _add_devices(commands.add_parser("devices", help="what JAX sees: the names for device=", description=_DEVICES))
     return parser
 
 
@@ -140,6 +140,23 @@ def _calibrate(asked: argparse.Namespace) -> None:
     for name, value in asdict(found).items():
         print(f"{name:<13}", *[f"{number:.3g}" for number in np.atleast_1d(value)])
     print(f"saved {asked.out or machine.place()}")
+
+
+_DEVICES = "Print the devices that JAX sees: the name that gc.Jax(device=...) takes, what it is, and its memory where JAX knows it."
+
+
+def _add_devices(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_devices)
+
+
+def _devices(asked: argparse.Namespace) -> None:
+    from graphc.lower.targets.jax import devices
+
+    jax, lines = devices.import_jax(), devices.seen()
+    print("\n".join([f"JAX {jax.__version__} sees", *lines]))
+    if all(line.startswith("cpu") for line in lines):
+        only = f", with JAX_PLATFORMS={os.environ['JAX_PLATFORMS']}" if os.environ.get("JAX_PLATFORMS") else ""
+        print(f'and no accelerator{only}. For an NVIDIA GPU: pip install "graphc[cuda]"; for a TPU: pip install "graphc[tpu]"')
 
 
 def _dataset(name: str) -> str:

@@ -65,8 +65,8 @@ UNSEEN_BY_JAX = {
 """Fields that the JAX target does not read: its tests are left out."""
 LIMIT = 180
 """Seconds of a mutant; one that takes longer is taken for hanging, and so for killed."""
-IDENTITY = {"name", "operands", "variadic", "attributes"}
-"""Fields that say which op it is, not what it promises."""
+IDENTITY = {"name", "operands", "variadic", "attributes", "precision"}
+"""Fields that say which op it is, or where it is used, not what it promises."""
 
 
 EQUIVALENT = {

@@ -280,3 +280,183 @@ def test_an_error_of_a_step_leaves_the_handler_as_it_was() -> None:
     with pytest.raises(ZeroDivisionError):
         epoch(lambda x: 1 / 0, Batches(np.arange(3), 1))
     assert signal.getsignal(signal.SIGINT) is before
+
+
+# ---------------------------------------------------------------- many steps in a call
+def fitted(backend: Any) -> tuple[gc.Function, list[gc.Variable]]:
+    """A step that trains a small network, with momentum; it counts its steps, and reads a variable that it does not update."""
+    x, t = gc.input("x", ("batch", 5)), gc.input("t", ("batch",), "int32")
+    rng = np.random.default_rng(4)
+    w, b = gc.variable(rng.standard_normal((5, 3)), "w", "float32"), gc.variable(np.zeros(3, "float32"), "b")
+    v, rate, steps = (
+        gc.variable(np.zeros((5, 3), "float32"), "v"),
+        gc.variable(np.float32(0.1), "rate"),
+        gc.variable(np.float32(0), "steps"),
+    )
+    loss = gc.mean(gc.sparse_categorical_crossentropy(t, gc.tanh(x @ w) + b, from_logits=True))
+    dw, db = gc.grad(loss, [w, b])
+    updates = {v: 0.9 * v - rate * dw, w: w + 0.9 * v - rate * dw, b: b - rate * db, steps: steps + 1.0}
+    return gc.compile([x, t], {"loss": loss, "logits": gc.mean(x @ w, axis=0)}, updates, backend=backend), [w, b, v, rate, steps]
+
+
+ROWS = 61
+DATA = (np.random.default_rng(0).standard_normal((ROWS, 5)).astype("float32"), (np.arange(ROWS) % 3).astype("int32"))
+
+
+def trained(backend: Any, batches: Callable[[], Any], many: Any, epochs: int = 2) -> tuple[list[Tally], list[np.ndarray], list[int]]:
+    step, variables = fitted(backend)
+    heard: list[int] = []
+    given = batches()
+    tallies = [epoch(step, given, steps_per_call=many, listen=lambda tally: heard.append(tally.steps)) for _ in range(epochs)]
+    return tallies, [variable.value for variable in variables], heard
+
+
+def same(found: Any, expected: Any) -> None:
+    (tallies, values, _), (wanted, state, _) = found, expected
+    for tally, want in zip(tallies, wanted, strict=True):
+        assert (tally.steps, tally.rows) == (want.steps, want.rows)
+        for name, mean in want.means.items():
+            np.testing.assert_allclose(tally.means[name], mean, rtol=1e-6)
+    for value, want in zip(values, state, strict=True):
+        np.testing.assert_array_equal(value, want)
+
+
+@pytest.mark.parametrize("shuffle", [None, 3], ids=["in order", "shuffled"])
+def test_many_steps_a_call_on_jax_do_what_single_ones_do(shuffle: int | None) -> None:
+    pytest.importorskip("jax")
+
+    def batches() -> Batches:
+        return Batches(DATA, 8, shuffle=shuffle)  # 7 whole batches and one of 5 rows
+
+    one = trained("jax", batches, 1)
+    assert one[2] == [*range(1, 9)] * 2
+    for many, heard in ((3, [3, 6, 7, 8]), (7, [7, 8]), (50, [7, 8]), ("epoch", [7, 8])):
+        found = trained("jax", batches, many)
+        same(found, one)
+        assert found[2] == heard * 2
+
+
+@pytest.mark.parametrize("many", [3, "epoch"])
+def test_many_steps_a_call_on_numpy_are_a_loop(many: Any) -> None:
+    one = trained("numpy", lambda: Batches(DATA, 8, shuffle=1), 1)
+    found = trained("numpy", lambda: Batches(DATA, 8, shuffle=1), many)
+    same(found, one)
+    assert found[2] == ([3, 6, 8] if many == 3 else [8]) * 2
+
+
+def test_other_batches_are_stacked_while_they_have_one_form() -> None:
+    pytest.importorskip("jax")
+    memory = np.empty((4, 5), "float32")
+
+    def batches() -> Any:
+        for start in range(0, 24, 4):
+            memory[:] = DATA[0][start : start + 4]  # the same memory each time
+            yield memory, DATA[1][start : start + 4]
+        yield DATA[0][24:27].astype("float64"), DATA[1][24:27]  # is cast
+        yield DATA[0][27:30].astype("float64"), DATA[1][27:30]
+        yield DATA[0][30:32].tolist(), DATA[1][30:32].tolist()
+        yield DATA[0][32:], DATA[1][32:]
+
+    def copied() -> Any:
+        return [tuple(np.array(value) if isinstance(value, np.ndarray) else value for value in batch) for batch in batches()]
+
+    one = trained("jax", copied, 1, epochs=1)
+    for many, heard in ((4, [4, 6, 8, 9, 10]), ("epoch", [6, 8, 9, 10])):
+        found = trained("jax", batches, many, epochs=1)
+        same(found, one)
+        assert found[2] == heard
+
+
+def test_data_is_put_on_the_device_once_and_goes_with_the_batches() -> None:
+    jax = pytest.importorskip("jax")
+    import gc as collector
+
+    step, _ = fitted("jax")
+    other, _ = fitted("jax")
+    x = DATA[0].astype("float64")
+    batches = Batches((x, DATA[1]), 8, shuffle=0)
+    epoch(step, batches, steps_per_call="epoch")
+    (held,) = batches.held.values()
+    assert [(value.dtype, value.shape) for value in held] == [("float32", (61, 5)), ("int32", (61,))]
+    x[:] = np.nan  # is not seen any more
+    assert np.isfinite(epoch(step, batches, steps_per_call=4).means["loss"])
+    epoch(other, batches, steps_per_call=4)
+    assert len(batches.held) == 1
+    before = len(jax.live_arrays())
+    del batches, held
+    collector.collect()
+    assert len(jax.live_arrays()) <= before - 2
+
+
+def test_a_batch_that_is_the_set_is_one_step() -> None:
+    pytest.importorskip("jax")
+    for size, expected in ((61, [61]), (100, [61]), (60, [60, 1])):
+        step, (*_, steps) = fitted("jax")
+        assert epoch(step, Batches(DATA, size), steps_per_call="epoch").rows == 61
+        assert steps.value == len(expected)
+
+
+@pytest.mark.parametrize("many", [0, -1, 2.5, True, "all", None])
+def test_a_number_of_steps_that_makes_no_sense(many: Any) -> None:
+    with pytest.raises(ArgumentError, match="steps_per_call is"):
+        epoch(np.mean, Batches(np.arange(3.0), 1), steps_per_call=many)
+
+
+def test_bad_data_is_told_before_anything_runs_on_the_device() -> None:
+    pytest.importorskip("jax")
+    step, (*_, steps) = fitted("jax")
+    with pytest.raises(ShapeError):
+        epoch(step, Batches((np.zeros((20, 4), "float32"), DATA[1][:20]), 4), steps_per_call=2)
+    with pytest.raises(ArgumentError):
+        epoch(step, Batches(DATA[0], 4), steps_per_call=2)
+    assert steps.value == 0
+
+
+def test_steps_that_may_fail_are_taken_one_by_one() -> None:
+    pytest.importorskip("jax")
+    x, w = gc.input("x", ("batch",)), gc.variable(np.float32(0), "w")
+    loss = gc.mean(gc.abs(x - w))
+    step = gc.compile(x, loss, {w: w - gc.grad(loss, w, kinks="raise")}, backend="jax")
+    with pytest.raises(gc.errors.KinkError):
+        epoch(step, [np.float32([1]), np.float32([3]), np.float32([2])], steps_per_call=3)
+    assert w.value == 2  # two steps were done
+
+
+def test_64_bit_graphs_stay_in_64_bits() -> None:
+    pytest.importorskip("jax")
+    x, w = gc.input("x", ("batch",), "float64"), gc.variable(np.float64(1 / 3), "w", "float64")
+    step = gc.compile(x, gc.sum(x) * w, {w: w + gc.sum(x) / 3e9}, backend="jax")
+    data = np.arange(1.0, 13.0)
+    many = epoch(step, Batches(data, 2), steps_per_call=4)
+    value = w.value
+    w.assign(np.float64(1 / 3))
+    assert many == epoch(step, Batches(data, 2))
+    assert value == w.value
+    assert value != np.float64(np.float32(value))
+
+
+@posix
+def test_ctrl_c_waits_for_the_end_of_a_call_of_many_steps() -> None:
+    pytest.importorskip("jax")
+    step, (*_, steps) = fitted("jax")
+
+    class Interrupting(gc.Function):
+        """Ctrl-C comes while the second call runs."""
+
+        calls = 0
+
+        def repeated(self, *values: Any) -> Any:
+            call = super().repeated(*values)
+
+            def called(data: Any, index: Any) -> Any:
+                self.calls += 1
+                if self.calls == 2:
+                    ctrl_c()
+                return call(data, index)
+
+            called.hold = call.hold  # type: ignore[attr-defined]
+            return called
+
+    step.__class__ = Interrupting
+    interrupted(step, Batches(DATA, 8), steps_per_call=3)
+    assert steps.value == 6  # and every variable has a value

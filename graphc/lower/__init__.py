@@ -8,13 +8,15 @@ from graphc.lower.footprint import Footprint
 from graphc.lower.prune import prune
 from graphc.lower.schedule import Schedule, schedule
 from graphc.lower.source import Source, emit_jax, emit_numpy, size_names
-from graphc.lower.targets.jax import JaxProgram
+from graphc.lower.targets.jax import Cost, JaxProgram, Many, cost_of
 from graphc.lower.targets.numpy import NumpyProgram
 
 __all__ = [
+    "Cost",
     "Estimate",
     "Footprint",
     "JaxProgram",
+    "Many",
     "NumpyProgram",
     "Plan",
     "Schedule",
@@ -22,6 +24,7 @@ __all__ = [
     "Totals",
     "assign",
     "compute",
+    "cost_of",
     "dearest",
     "emit_jax",
     "emit_numpy",

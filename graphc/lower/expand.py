@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from graphc.core import Bundle, Subgraph, Tensor, derived_from
+from graphc.core import Bundle, Subgraph, Tensor, derived_from, toposort
 from graphc.core.errors import BackendError
 from graphc.lower.template import template_of
 
 
 def expand(roots: Sequence[Tensor], target: str) -> list[Tensor]:
     """The roots in ops that the target emits. Raises :class:`BackendError` for an op that it neither has nor can take apart."""
+    roots = list(roots)
     run = _Expansion(target)
-    return [run.settled(root) for root in roots]
+    for node in toposort(roots):
+        run.expand(node)
+    return [run.new[root] for root in roots]
 
 
 class _Expansion:
@@ -24,19 +27,22 @@ class _Expansion:
         self.new: dict[Tensor, Any] = {}
         self.bodies: dict[Subgraph, Subgraph] = {}
 
-    def settled(self, root: Tensor) -> Any:
-        """The final form of ``root``. It recurses from an op into its decomposition, not from a node into its inputs."""
+    def expand(self, node: Tensor) -> None:
+        """Find the final form of a node whose inputs have theirs."""
+        if node not in self.new:
+            self.new[node] = self._expanded(node)
+
+    def _settled(self, root: Tensor) -> Any:
+        """The final form of ``root``, in a decomposition. It recurses from an op into its own one, not from a node into its inputs."""
         new = self.new
         stack = [root]
         while stack:
             node = stack[-1]
-            waiting = () if node in new else [x for x in node.inputs if x not in new]
+            waiting = [] if node in new else [x for x in node.inputs if x not in new]
             if waiting:
                 stack += reversed(waiting)
-                continue
-            if node not in new:
-                new[node] = self._expanded(node)
-            stack.pop()
+            else:
+                self.expand(stack.pop())
         return new[root]
 
     def _expanded(self, node: Tensor) -> Any:
@@ -60,7 +66,7 @@ class _Expansion:
             raise BackendError(
                 f"{op.name} decomposes into {type}", given=[f"the op's type: {node.type}"], fits="a decomposition of the same type"
             )
-        return tuple([self.settled(x) for x in result]) if several else self.settled(_labelled(result, node))
+        return tuple([self._settled(x) for x in result]) if several else self._settled(_labelled(result, node))
 
     def _rebuilt(self, node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
         """The node on the final forms of its inputs and bodies, which is its own final form."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
-from graphc.core import Tensor, describe, dtypes, sizes
-from graphc.core.errors import ArgumentError, DTypeError, KinkError, ShapeError
+from graphc.core import Variable, describe, dtypes
+from graphc.core.errors import ArgumentError, BackendError, GraphcError, KinkError
 from graphc.core.expr import Input
-from graphc.lower import JaxProgram, NumpyProgram
+from graphc.core.signature import Signature, structured
+from graphc.lower import Cost, JaxProgram, NumpyProgram, cost_of
+from graphc.pipeline.repeated import Repeated
 from graphc.pipeline.report import Report
-
-KNOWN_SHAPES: Final = 1024
-"""For how many combinations of shapes a function remembers that they fit."""
 
 
 class Function:
@@ -29,10 +30,9 @@ class Function:
     def __init__(self, inputs: tuple[Input, ...], structure: Any, program: NumpyProgram | JaxProgram, report: Report) -> None:
         self.inputs, self.report = inputs, report
         self._structure, self._program = structure, program
-        self._dtypes = [dtypes.numpy_dtype(x.dtype) for x in inputs]
+        self._signature = Signature(inputs, program.source.sizes)
         self._updates = bool(program.schedule.updates)
         self._lock = threading.Lock()
-        self._known_shapes: dict[tuple[tuple[int, ...], ...], tuple[int, ...]] = {}
 
     @property
     def source(self) -> str:
@@ -41,14 +41,14 @@ class Function:
 
     def __call__(self, *values: Any) -> Any:
         """Run on these values. Raises :class:`ShapeError` and :class:`DTypeError` for values that do not fit the inputs."""
-        bound = self._known_shapes.get(tuple([value.shape for value in values])) if self._fits(values) else None
+        bound = self._signature.remembered(values)
         if bound is None:
-            values, bound = self._checked(values)
+            values, bound = self._signature.checked(values)
         return self._run(values, bound)
 
     def prepared(self, *values: Any) -> Callable[..., Any]:
         """The call for values of the shapes and dtypes of these, which are then not looked at again. Raises as a call does."""
-        arrays, bound = self._checked(values)
+        arrays, bound = self._signature.checked(values)
         if any(array is not value for array, value in zip(arrays, values, strict=True)):
             return self  # each value has to be brought to its dtype
         return lambda *values: self._run(values, bound)
@@ -58,105 +58,86 @@ class Function:
         """Whether values may still be read after a call has returned, as JAX does."""
         return self.report.backend == "jax"
 
+    @property
+    def repeats(self) -> bool:
+        """Whether many steps may be one call: on JAX, unless a check may fail in one of them."""
+        return self._program.many is not None
+
+    def repeated(self, *values: Any) -> Repeated:
+        """Many steps as one call, for batches of the shapes and dtypes of these. Raises as a call does."""
+        assert self._program.many is not None
+        _, bound = self._signature.checked(values)
+        return Repeated(self._signature, self._structure, self._program.many, bound, len(values[0]))
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """The variables that it reads or updates."""
+        return (self._program.plain if isinstance(self._program, JaxProgram) else self._program.schedule).variables
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        platforms: Sequence[str] = ("cpu", "cuda", "tpu"),
+        sizes: Mapping[str, int] | None = None,
+    ) -> Path:
+        """Write the function and the present values of its variables to a file, which ``graphc.load`` reads in any process with JAX.
+
+        The file holds StableHLO for the ``platforms`` ("cpu", "cuda", "tpu", "rocm"), so a function for NumPy is saved as JAX would run it.
+        Named sizes stay names, but for those with numbers in ``sizes``. The file is there whole or not at all. Raises
+        :class:`ArgumentError`, :class:`ExportError` for a graph that has no portable form and where the file cannot be written, and
+        :class:`BackendError` without JAX or flatbuffers.
+        """
+        from graphc.pipeline.saving import portable, save
+
+        program = portable(self.inputs, self._program, self.report)
+        return save(path, program, self._structure, platforms, sizes or {})
+
+    def hlo(self, *shapes: Any, optimized: bool = False) -> str:
+        """What XLA is given, as text: StableHLO for inputs of these shapes, or for those of the last call.
+
+        A shape is a tuple; anything else is a value and stands for its own. ``optimized`` gives XLA's program after its passes. Raises
+        :class:`BackendError` on NumPy, :class:`ArgumentError` without shapes before the first call, and what a call raises for shapes that
+        do not fit.
+        """
+        lowered = self._lowered("hlo", shapes)
+        return lowered.compile().as_text() if optimized else lowered.as_text()
+
+    def cost(self, *shapes: Any) -> Cost:
+        """What XLA says that a call costs. Arguments and errors are those of :meth:`hlo`."""
+        return cost_of(self._lowered("cost", shapes).compile())
+
+    def _lowered(self, asked: str, shapes: Sequence[Any]) -> Any:
+        if isinstance(self._program, NumpyProgram):
+            raise BackendError(f"{asked}() of a function on NumPy", fits='backend="jax"; on NumPy function.source and function.report')
+        sizes = None
+        if shapes:
+            values = [_of_shape(value, x) for value, x in zip(shapes, self.inputs, strict=False)]
+            _, sizes = self._signature.checked([*values, *shapes[len(values) :]])
+        lowered = self._program.lowered(sizes)
+        if lowered is None:
+            raise ArgumentError(
+                f"{asked}() without shapes, before the first call", given=[describe(x) for x in self.inputs], fits="a shape for each input"
+            )
+        return lowered
+
     def _run(self, values: Sequence[Any], bound: tuple[int, ...]) -> Any:
         try:
             if not self._updates:
                 return structured(self._structure, self._program.run(values, bound))
             with self._lock:
                 return structured(self._structure, self._program.run(values, bound))
+        except GraphcError:
+            raise
         except ArithmeticError as error:
             raise KinkError(str(error)) from None
-
-    def _fits(self, values: Sequence[Any]) -> bool:
-        """Whether these are arrays of the inputs' own dtypes, of which only the shapes may be unknown."""
-        if len(values) != len(self._dtypes):
-            return False
-        return all(getattr(value, "dtype", None) is dtype for value, dtype in zip(values, self._dtypes, strict=True))
-
-    def _checked(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[int, ...]]:
-        """The values as arrays of the inputs' dtypes, and the numbers for the named sizes."""
-        if len(values) != len(self.inputs):
-            raise ArgumentError(
-                f"the function was given {len(values)} values",
-                given=[describe(x) for x in self.inputs],
-                fits=f"{len(self.inputs)} values, in this order",
-            )
-        arrays = tuple([_value(value, x, dtype) for value, x, dtype in zip(values, self.inputs, self._dtypes, strict=True)])
-        bound = self._sizes(arrays)
-        if len(self._known_shapes) >= KNOWN_SHAPES:
-            self._known_shapes.clear()
-        self._known_shapes[tuple([array.shape for array in arrays])] = bound
-        return arrays, bound
-
-    def _sizes(self, arrays: Sequence[Any]) -> tuple[int, ...]:
-        found: dict[str, tuple[int, Input]] = {}
-        for array, x in zip(arrays, self.inputs, strict=True):
-            _bind_shape(array.shape, x, found)
-        known = {name: size for name, (size, _) in found.items()}
-        for array, x in zip(arrays, self.inputs, strict=True):
-            _check_formulas(array.shape, x, known)
-        return tuple([known[name] for name in self._program.source.sizes])
 
     def __repr__(self) -> str:
         return f"<graphc function of ({', '.join(str(x.label) for x in self.inputs)}) on {self.report.backend}>"
 
 
-def structured(like: Any, results: Sequence[Any]) -> Any:
-    """The results as what the outputs were: one, a list, a tuple or a dict."""
-    if isinstance(like, Tensor):
-        return results[0]
-    if isinstance(like, Mapping):
-        return dict(zip(like, results, strict=True))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    return type(like)(results)
-
-
-def _value(value: Any, x: Input, dtype: np.dtype[Any]) -> Any:
-    if getattr(value, "dtype", None) == dtype and hasattr(value, "shape"):
+def _of_shape(value: Any, x: Input) -> Any:
+    """A value for the input; one of this shape, in the memory of one number, if it is a shape."""
+    if not isinstance(value, tuple):
         return value
-    array = np.asarray(value)
-    if array.dtype == dtype:
-        return array
-    if not np.can_cast(array.dtype, dtype, "same_kind") and array.size:
-        raise DTypeError(f"the value of {x.label} is {array.dtype}", given=[describe(x)], fits=f"{x.dtype}, or a dtype that casts to it")
-    cast = array.astype(dtype)
-    if array.dtype.kind in "iu" and dtype.kind in "iu" and not np.array_equal(cast, array):
-        raise DTypeError(
-            f"the value of {x.label} has numbers that {x.dtype} does not hold", given=[describe(x)], fits=f"numbers that {x.dtype} holds"
-        )
-    return cast
-
-
-def _bind_shape(shape: tuple[int, ...], x: Input, found: dict[str, tuple[int, Input]]) -> None:
-    if len(shape) != x.ndim:
-        raise ShapeError(f"the value of {x.label} has shape {shape}", given=[describe(x)], fits=f"{x.ndim} axes")
-    for declared, given in zip(x.shape, shape, strict=True):
-        if isinstance(declared, int):
-            if declared != given:
-                raise ShapeError(f"the value of {x.label} has shape {shape}", given=[describe(x)], fits=f"{x.type}")
-            continue
-        name = sizes.name_of(declared)
-        if name is None:
-            continue  # a formula of names: _check_formulas
-        known, first = found.setdefault(name, (given, x))
-        if known != given:
-            raise ShapeError(
-                f"the size {name!r} would be {known} and {given} in one call",
-                given=[f"{known}: {describe(first)}", f"{given}: {describe(x)}"],
-                fits="values that agree on every named size",
-            )
-
-
-def _check_formulas(shape: tuple[int, ...], x: Input, known: Mapping[str, int]) -> None:
-    """Compare the sizes that are formulas of named sizes, such as ``n + 1``, with the values' own."""
-    for declared, given in zip(x.shape, shape, strict=True):
-        if isinstance(declared, int) or sizes.name_of(declared) is not None:
-            continue
-        missing = sorted(sizes.names(declared) - set(known))
-        if missing:
-            raise ShapeError(
-                f"the size {missing[0]!r} is no input's own size", given=[describe(x)], fits=f"an input with an axis of {missing[0]!r}"
-            )
-        if sizes.bind(declared, known) != given:
-            raise ShapeError(
-                f"the value of {x.label} has shape {shape}", given=[describe(x)], fits=f"{declared} = {sizes.bind(declared, known)}"
-            )
+    return np.broadcast_to(np.zeros((), dtypes.numpy_dtype(x.dtype)), cast("tuple[int, ...]", value))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from graphc.core import Tensor
+from graphc.core import Tensor, Variable
 from graphc.core.sizes import Dim
 from graphc.lower import Estimate, Footprint, JaxProgram, NumpyProgram, Totals, dearest, totals
 
@@ -28,6 +28,8 @@ class Pass:
 class Report:
     """What the compiler did. ``print`` it; the fields hold the same for programs.
 
+    ``declared`` is the outputs, and the new values of the variables in ``updated``, as they were given.
+
     ``before`` and ``after`` are the totals of the graph as it was declared and as it runs: operations and bytes as formulas of the named
     sizes, and an estimate of the time. ``memory`` is what a call needs, at the sizes that came last; before the first call a name counts
     as one. ``buffer_bytes`` is a formula too. The last two are None where the backend plans memory. ``saturated`` is the result of
@@ -41,6 +43,7 @@ class Report:
     lowered: tuple[Tensor, ...]
     program: NumpyProgram | JaxProgram
     saturated: Saturated | None = None
+    updated: tuple[Variable, ...] = ()
 
     @property
     def rules(self) -> Counter[str]:
@@ -94,5 +97,6 @@ class Report:
         ]
         lines += [str(self.saturated)] if self.saturated else []
         lines += [f"declared: {self.before}", f"lowered:  {self.after}"]
+        lines += [f"placed on {self.program.placement}"] if isinstance(self.program, JaxProgram) else []
         lines += ["the dearest nodes:", *self.dearest(5)]
         return "\n".join([*lines, *([str(self.memory)] if self.memory else [])])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
+from graphc.backends import NAMES, Backend, Jax, options_of
 from graphc.core import (
     Tensor,
     TensorType,
@@ -20,30 +21,31 @@ from graphc.core import (
     substitute,
     toposort,
 )
-from graphc.core.errors import ArgumentError, BackendError, DTypeError, ShapeError
+from graphc.core.errors import ArgumentError, DTypeError, ShapeError
 from graphc.core.expr import Input
+from graphc.core.signature import structured
 from graphc.grad.loops import has_loops
 from graphc.lower import Estimate, JaxProgram, NumpyProgram, expand, prune, schedule
-from graphc.pipeline.function import Function, structured
+from graphc.pipeline.function import Function
 from graphc.pipeline.report import Pass, Report
 
 if TYPE_CHECKING:
     from graphc.rewrite import Application, Known, RuleSet, Saturated, Simplified
 
-Backend = Literal["numpy", "jax"]
 OPTIMISATIONS: Final = {
     "rules": "the graph is rewritten by named rules; a group of them may be named alone",
     "masks": "where relu(x) is there, it is asked what x > 0 would be asked of x, which need not be kept then",
-    "sharing": "functions of one operand share their exponentials; on NumPy",
+    "sharing": "functions of one operand share their exponentials",
     "fuse": "pointwise steps and reductions run in loops over blocks of rows that stay in the cache",
     "threads": "blocks of rows are spread over the processors",
     "order": "steps are put in an order that lowers the peak of memory",
+    "rolling": "equal layers are a loop over stacked layers, or calls of one function, so that XLA compiles less; on JAX",
     "reuse": "values live in buffers that are kept between calls, and share them where they are not alive at once",
 }
 """What ``compile(..., without=...)`` can leave out."""
 RAISING: Final = ("stable",)
 """Groups of rules that put a whole for its pieces; after ``expand`` has taken the wholes apart they rest."""
-BACKENDS: Final = ("numpy", "jax")
+BACKENDS: Final = NAMES
 
 
 def compile(
@@ -64,7 +66,7 @@ def compile(
         inputs: an input, or the inputs in the order of the call.
         outputs: a tensor, or a list, tuple or dict of them; the function returns the same structure.
         updates: for each variable to be written, its new value. All are computed from the values before the call.
-        backend: ``"numpy"`` or ``"jax"``.
+        backend: ``"numpy"``, ``"jax"``, or :class:`graphc.Jax`, which is JAX with options.
         optimize: False leaves the graph as it was written, and computes it node by node.
         unsafe_math: allow rewrites that are wrong for NaN and inf, such as ``0 * x`` to 0.
         without: optimisations to leave out, by their names in ``graphc.pipeline.OPTIMISATIONS``, or groups of rules.
@@ -77,14 +79,14 @@ def compile(
     """
     leaves = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     _check_inputs(leaves)
-    if backend not in BACKENDS:
-        raise BackendError(f"there is no backend {backend!r}", fits=", ".join(map(repr, BACKENDS)))
+    jax = options_of(backend)
     structure = _structure(outputs)
     roots = _roots(structure)
     new = {variable: _new_value(variable, value) for variable, value in (updates or {}).items()}
     options = _Options(_dropped(optimize, without), memory_budget, saturate)
+    rules = _rules(unsafe_math, options.dropped, "jax" if jax else "numpy")
     with collecting_paused(), order_remembered():
-        return _Compilation(backend, _rules(unsafe_math, options.dropped), options).run(leaves, structure, roots, new)
+        return _Compilation(jax, rules, options).run(leaves, structure, roots, new)
 
 
 def _dropped(optimize: bool, without: Iterable[str]) -> frozenset[str]:
@@ -100,12 +102,12 @@ def _dropped(optimize: bool, without: Iterable[str]) -> frozenset[str]:
 
 
 @functools.cache
-def _rules(unsafe_math: bool, dropped: frozenset[str]) -> RuleSet | None:
+def _rules(unsafe_math: bool, dropped: frozenset[str], backend: str) -> RuleSet | None:
     if "rules" in dropped:
         return None
     from graphc.rewrite import DEFAULT, UNSAFE  # a hundred rules are made when the first graph is compiled, not with every import
 
-    rules = UNSAFE if unsafe_math else DEFAULT
+    rules = (UNSAFE if unsafe_math else DEFAULT).on(backend)
     return rules.without(*dropped) if dropped - set(OPTIMISATIONS) else rules
 
 
@@ -123,8 +125,8 @@ class _Options(NamedTuple):
 class _Compilation:
     """The stages, with a clock."""
 
-    def __init__(self, backend: Backend, rules: RuleSet | None, options: _Options) -> None:
-        self.backend: Backend = backend
+    def __init__(self, jax: Jax | None, rules: RuleSet | None, options: _Options) -> None:
+        self.jax, self.backend = jax, "jax" if jax else "numpy"
         self.rules, self.options = rules, options
         self.saturated: Saturated | None = None
         self.passes: list[Pass] = []
@@ -152,23 +154,33 @@ class _Compilation:
         self._done("prune", graph)
         if looping:
             graph = self._simplify_loops("lift", graph)
-        if self._wants("sharing") and self.backend == "numpy":
+            if self.jax:
+                from graphc.grad import loops
+
+                graph = loops.tell_once(graph)
+        if self._wants("sharing"):
             from graphc.rewrite import share_exponentials
 
-            graph = share_exponentials(map_bodies(graph, share_exponentials))
+            share = functools.partial(share_exponentials, backend=self.backend)
+            graph = share(map_bodies(graph, share))
             self._done("sharing", graph)
         graph = expand(graph, self.backend)
         self._done("expand", graph)
         graph = self._simplify("polish", graph, self.rules and _without_raising(self.rules))
+        if self.jax and self._wants("xla"):
+            from graphc.rewrite import PHASES
+
+            graph = self._simplify("xla", graph, PHASES["spell"])
         plan = schedule(inputs, graph[: len(roots)], dict(zip(updates, graph[len(roots) :], strict=True)))
         self._done("schedule", graph)
         program: NumpyProgram | JaxProgram
-        if self.backend == "jax":
-            program = JaxProgram(plan, "step", self.options.memory_budget)
+        if self.jax:
+            program = JaxProgram(plan, "step", self.options.memory_budget, self.jax, rolling="rolling" not in self.options.dropped)
         else:
             program = NumpyProgram(plan, "step", self.options.dropped, self.options.memory_budget)
         self._done("emit", graph)
-        report = Report(self.backend, tuple(self.passes), tuple(self.applied), declared, tuple(graph), program, self.saturated)
+        applied, changed = tuple(self.applied), tuple(updates)
+        report = Report(self.backend, tuple(self.passes), applied, declared, tuple(graph), program, self.saturated, changed)
         return Function(inputs, structure, program, report)
 
     def _saturate(self, graph: list[Tensor]) -> list[Tensor]:

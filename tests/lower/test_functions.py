@@ -1,6 +1,7 @@
 """Compiled functions: updates, outputs, buffers, threads, sizes. What they return is what the plain interpreter returns."""
 
 import gc as collector
+import inspect
 import linecache
 import threading
 import traceback
@@ -477,6 +478,30 @@ def test_source_leaves_the_linecache_with_its_function() -> None:
     del run
     collector.collect()
     assert len([file for file in linecache.cache if file.startswith("<graphc")]) < len(mine)
+
+
+def helper_of(run: gc.Function, name: str, *values: Any) -> Any:
+    """A helper, as the function has it after a call with these values."""
+    run(*values)
+    return run._program._made.last.__globals__[name]  # type: ignore[union-attr]
+
+
+def test_a_helper_is_compiled_once_and_shows_its_lines() -> None:
+    x, y = gc.input("x", (2, 3)), gc.input("y", ("n", 4))
+    first = helper_of(gc.compile([x], gc.sum(x, axis=0)), "sum_first", np.ones((2, 3), "float32"))
+    second = helper_of(gc.compile([y], gc.sum(y, axis=0)), "sum_first", np.ones((5, 4), "float32"))
+    assert first.__code__ is second.__code__
+    assert first.__globals__ is not second.__globals__
+    assert inspect.getsource(first).startswith("def sum_first(")
+
+
+def test_lines_keep_their_numbers_behind_helpers() -> None:
+    x = gc.input("x", (2, 3))
+    run = gc.compile([x], gc.sum(x, axis=0))
+    run(np.ones((2, 3), "float32"))
+    step = run._program._made.last  # type: ignore[union-attr]
+    assert run.source.splitlines()[step.__code__.co_firstlineno - 1] == "    def step(x):"
+    assert "sum_first(x" in inspect.getsource(step)
 
 
 def test_the_source_is_a_program_of_its_own() -> None:

@@ -74,6 +74,11 @@ def test_an_arena_is_one_aligned_piece() -> None:
     assert np.shares_memory(a, c)
     assert all(x.ctypes.data % ALIGNMENT == 0 for x in (a, b, c))
     assert arena() == []
+    rows = [(0, 30, (4,), np.float32), *[(2 + 3 * i, 20 - 2 * i, (8,), np.float32) for i in range(4)], (1, 1, (2,), np.int32)]
+    together = arena(rows[0], (2, 20, (8,), np.float32, 4, 3, -2), rows[-1])
+    assert [(b.shape, b.dtype, b.ctypes.data - together[0].ctypes.data) for b in together] == [
+        (b.shape, b.dtype, b.ctypes.data - apart[0].ctypes.data) for apart in [arena(*rows)] for b in apart
+    ]
     assert arena((0, 0, (0, 4), np.float32))[0].shape == (0, 4)
 
 

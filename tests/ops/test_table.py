@@ -947,6 +947,7 @@ WORK: dict[str, Any] = {
     "logcumsumexp": _each(10),  # logaddexp
     "trace": lambda node: node.size * node.inputs[0].shape[node.attributes["axis1"]],
     **dict.fromkeys(("matmul", "moved_product"), lambda node: 2 * node.size * node.inputs[0].shape[-1]),
+    "turned_product": lambda node: 2 * node.size * node.inputs[0].shape[-2 if node.attributes["left"] else -1],
     "convolution": lambda node: 2 * node.size * math.prod(node.inputs[1].shape[:-1]),
     "convolution_kernel_gradient": lambda node: 2 * node.inputs[1].size * math.prod(node.shape[:-1]),
     "random_bits": _each(20 * 5 + 6 * 2),  # rounds of five, and keys
@@ -1266,7 +1267,7 @@ def test_complex_numbers_are_refused_or_have_a_gradient(op: Op) -> None:
     assert math.isclose(_inner(g, forward), sum(_inner(share, way) for share, way in zip(backward, ways, strict=True)), rel_tol=1e-9)
 
 
-OR = {"recurrence", "einsum", "add_at", "add_along_axis", "moved_product"}
+OR = {"recurrence", "einsum", "add_at", "add_along_axis", "moved_product", "turned_product"}
 """They add truth values up as NumPy does, whose sum of two of them is their or."""
 PREDICATES = [
     op

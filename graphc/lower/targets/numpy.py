@@ -47,6 +47,8 @@ class NumpyProgram:
     what it does without: "fuse", "threads", "order", "reuse".
     """
 
+    many = None  # a call of many steps would be a loop of calls
+
     def __init__(self, schedule: Schedule, title: str, dropped: frozenset[str] = frozenset(), budget: int | None = None) -> None:
         self.schedule, self._title, self._dropped, self._budget = schedule, title, dropped, budget
         self._loops = Loops(schedule)
