@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +13,7 @@ def write_whole(target: Path, content: bytes) -> None:
 
     Raises :class:`OSError` where that cannot be done.
     """
-    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
+    draft = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.draft")
     try:
         with draft.open("wb") as out:
             out.write(content)

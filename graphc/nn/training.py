@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -94,7 +95,7 @@ def train(
             if listen:
                 listen(heard[0])
 
-        run_epoch(step, batches, steps_per_call=steps_per_call, listen=tell, pause=pause)
+        run_epoch(step, batches, steps_per_call=steps_per_call, listen=tell, pause=pause if listen else math.inf)
         return heard[0]
 
     return map(one, range(1, epochs + 1))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import graphc as gc
-from graphc.core.errors import ArgumentError, BackendError
+from graphc.core.errors import ArgumentError
 
 HERE = Path(__file__).parent
 
@@ -109,14 +109,24 @@ def test_arguments_that_make_no_sense(arguments: dict[str, Any], text: str) -> N
         gc.distributed(**arguments)
 
 
-def test_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SLURM_JOB_ID", "OMPI_MCA_orte_hnp_uri", "KUBERNETES_SERVICE_HOST"):
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(BackendError, match="does not find out which processes there are"):
-        gc.distributed()
+_REFUSED = """
+import graphc as gc
+def join(*arguments):
+    try:
+        gc.distributed(*arguments, timeout=1)
+    except gc.errors.BackendError as error:
+        print(error)
+join()
+gc.compile([], gc.zeros(()), backend="jax")()
+join("127.0.0.1:1", 2, 0)
+"""
 
 
-def test_too_late() -> None:
-    gc.compile([], gc.zeros(()), backend="jax")()
-    with pytest.raises(BackendError, match="before all that runs on JAX"):
-        gc.distributed(coordinator="127.0.0.1:1", processes=2, index=0, timeout=1)
+def test_no_cluster_and_too_late() -> None:
+    """In a process of its own, where nothing has run on JAX yet."""
+    clusters = ("SLURM_", "OMPI_", "KUBERNETES_", "JAX_COORDINATOR")
+    alone = {name: value for name, value in environment(1).items() if not name.startswith(clusters)}
+    done = subprocess.run([sys.executable, "-c", _REFUSED], env=alone, capture_output=True, text=True, timeout=120, check=True)
+    first, _, later = done.stdout.partition("no arguments\n")
+    assert "does not find out which processes there are" in first
+    assert "fits: a call before all that runs on JAX" in later

@@ -129,13 +129,16 @@ def test_state_stays_on_the_device() -> None:
     value = jax.numpy.ones(3)
     step(value)
     read(value)
+    old = w.storage
+    step(value)
+    assert old.is_deleted()  # donated: the new value has its memory
     with jax.transfer_guard("disallow"):
         results = [step(value) for _ in range(5)]
         before = w.storage
         read(value)
         assert w.storage is before
     assert all(isinstance(result, jax.Array) for result in results)
-    assert [float(result) for result in results] == [6, 9, 12, 15, 18]
+    assert [float(result) for result in results] == [9, 12, 15, 18, 21]
 
 
 def test_what_is_only_read_is_brought_to_the_device_once() -> None:
@@ -203,7 +206,26 @@ def test_functions_on_several_devices_hand_the_state_to_one_another() -> None:
     assert said[9:] == ['  fits: gc.Jax(device="gpu:0"), which brings all of them there', "[7. 7.]"]
 
 
-# ---------------------------------------------------------------- what XLA makes of it
+# ---------------------------------------------------------------- what it is, and what XLA makes of it
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_source_stands_alone(dtype: str) -> None:
+    x, w = gc.input("x", ("n", 6, 6, 2), dtype), gc.variable(np.linspace(-1, 1, 36).reshape(3, 3, 2, 2), "w", dtype)
+    y = gc.softmax(gc.mean(gc.conv(x, w), axis=(1, 2)))
+    y = gc.scan(lambda c, _: (gc.tanh(c @ gc.eye(2, dtype=dtype)), None), y, None, length=3)[0]
+    value = np.linspace(0, 1, 4 * 72).reshape(4, 6, 6, 2).astype(dtype)
+    run = gc.compile(x, y, {w: w - gc.grad(gc.sum(y * y), w)}, backend="jax")
+    assert "import graphc" not in run.source
+    assert "from graphc" not in run.source
+    assert ("jax_enable_x64" in run.source) is (dtype == "float64")
+    names: dict[str, Any] = {}
+    exec(run.source, names)
+    with jax.enable_x64(dtype == "float64"):
+        outputs, updates, _ = jax.jit(names["make"](4))(value, w.value)
+    np.testing.assert_array_equal(outputs[0], run(value))
+    np.testing.assert_array_equal(updates[0], w.value)
+    assert str(outputs[0].dtype) == dtype
+
+
 def test_the_program_of_xla() -> None:
     x, w = gc.input("x", ("n", 3)), gc.variable(np.ones((3, 2), "float32"), "w")
     run = gc.compile(x, x @ w, {w: w + 1}, backend="jax")
@@ -325,6 +347,23 @@ def test_without_jax_numpy_works_and_the_error_says_what_to_install(
     np.testing.assert_array_equal(gc.compile(x, x * w, {w: w + 1})([1, 2]), [1, 2])
     assert cli.main(["devices"]) == 1
     assert 'pip install "graphc[jax]"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Unable to initialize backend 'cuda'"), AssertionError()], ids=type)
+def test_jax_without_a_device_that_works(error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """As with ``JAX_PLATFORMS=cuda`` where the driver does not start, or where no plugin is installed."""
+
+    def broken() -> str:
+        raise error
+
+    monkeypatch.setattr(jax, "default_backend", broken)
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    x = gc.input("x", (2,))
+    for backend in ("jax", gc.Jax(check=True), gc.Jax(device="gpu:0"), gc.Jax(mesh={"data": 2})):
+        with pytest.raises(BackendError, match=r"JAX has no device that works.*\n  JAX_PLATFORMS=cuda\n.*graphc\[cuda\]"):
+            gc.compile(x, x * 2, backend=backend)([1, 2])
+    assert cli.main(["devices"]) == 1
+    assert '"graphc[tpu]" for TPUs' in capsys.readouterr().err
 
 
 def test_devices_are_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -13,8 +14,14 @@ import graphc as gc
 from graphc.grad import vjp
 from graphc.ops.convolution import convolution, convolution_kernel_gradient
 
-jax.config.update("jax_enable_x64", True)
 LETTERS = {1: "NWC WIO", 2: "NHWC HWIO", 3: "NDHWC DHWIO"}
+
+
+@pytest.fixture(autouse=True)
+def wide() -> Iterator[None]:
+    """JAX has 64-bit types in these tests, and is afterwards as it was."""
+    with jax.enable_x64(True):
+        yield
 
 
 def inputs_of(*arrays: Any) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -14,8 +15,14 @@ from graphc.core import dtypes
 from graphc.grad import vjp
 from graphc.ops import pooling
 
-jax.config.update("jax_enable_x64", True)
 both = pytest.mark.parametrize("backend", ["numpy", "jax"])
+
+
+@pytest.fixture(autouse=True)
+def wide() -> Iterator[None]:
+    """JAX has 64-bit types in these tests, and is afterwards as it was."""
+    with jax.enable_x64(True):
+        yield
 
 
 def run(build: Any, *arrays: Any, backend: str = "numpy") -> Any:

@@ -13,13 +13,14 @@ from graphc.lower.source.rolled import call_lines, function_lines, loop_lines, n
 from graphc.lower.source.writer import Source, Writer, module
 
 _IMPORTS = "import jax\nimport jax.numpy as jnp\n"
+_WIDE = "# It has types of 64 bits. Where graphc does not run it, set jax.config.update('jax_enable_x64', True) first.\n"
 
 
-def emit_jax(schedule: Schedule, precision: str | None = None, check: bool = False) -> Source:
+def emit_jax(schedule: Schedule, precision: str | None = None, check: bool = False, wide: bool = False) -> Source:
     """The schedule as JAX source, for ``jax.jit``: a pure function of inputs and variables.
 
     ``precision`` is that of products, as JAX names it; with ``check`` each index is compared with its bounds, and each value asked whether
-    it is finite.
+    it is finite. ``wide`` says that there are 64-bit types, which JAX has only where it was told so.
     """
     w = Writer(schedule, "jax")
     checks = Checks(check)
@@ -34,6 +35,8 @@ def emit_jax(schedule: Schedule, precision: str | None = None, check: bool = Fal
     text = module(w, head, step)
     if check:
         text = text.replace(_IMPORTS, f"{_IMPORTS}\nfrom graphc.lower.targets.jax import checking\n", 1)
+    if wide:
+        text = _WIDE + text
     return Source(text, w.sizes, tuple(w.big), checks or None)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import os
 import re
 from collections.abc import Mapping
 from math import prod
@@ -16,6 +16,7 @@ _EXTRAS: Final = {
     "gpu": 'pip install "graphc[cuda]" for NVIDIA GPUs ("graphc[cuda12]" for drivers older than 580)',
     "tpu": 'pip install "graphc[tpu]"',
 }
+_INSTALL: Final = 'pip install "graphc[jax]" for CPU, "graphc[cuda]" for NVIDIA GPUs, "graphc[tpu]" for TPUs; or backend="numpy"'
 _ALIASES: Final = {"cuda": "gpu", "rocm": "gpu"}
 
 
@@ -26,16 +27,25 @@ def import_jax() -> Any:
     except Exception as error:
         raise BackendError(
             f"backend='jax' needs JAX, which does not import: {error}",
-            fits='pip install "graphc[jax]" for CPU, "graphc[cuda]" for NVIDIA GPUs, "graphc[tpu]" for TPUs; or backend="numpy"',
+            fits=_INSTALL,
         ) from error
     return jax
 
 
-def x64(jax: Any) -> Any:
-    """A context in which 64-bit types exist in JAX."""
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(True)
-    return importlib.import_module("jax.experimental").enable_x64()  # before JAX 0.8
+def default_platform() -> str:
+    """The platform that JAX takes by itself: ``"cpu"``, ``"gpu"`` or ``"tpu"``.
+
+    Raises :class:`BackendError` where none starts, as when ``$JAX_PLATFORMS`` names one that is not installed.
+    """
+    try:
+        return import_jax().default_backend()
+    except (RuntimeError, AssertionError) as error:  # of JAX: a platform that does not start, and none that does
+        asked = os.environ.get("JAX_PLATFORMS")
+        raise BackendError(
+            f"JAX has no device that works{f': {error}' if str(error) else ''}",
+            given=[f"JAX_PLATFORMS={asked}"] if asked else [],
+            fits=f"{'JAX_PLATFORMS without it' if asked else 'JAX_PLATFORMS=cpu'}; or {_INSTALL}",
+        ) from error
 
 
 def local_devices(platform: str) -> list[Any]:
@@ -51,7 +61,7 @@ def seen() -> list[str]:
 
     The first is JAX's default.
     """
-    default = import_jax().default_backend()
+    default = default_platform()
     platforms = sorted(PLATFORMS, key=lambda platform: _ALIASES.get(default, default) != platform)
     return [_line(f"{platform}:{i}", device) for platform in platforms for i, device in enumerate(local_devices(platform))]
 
@@ -67,6 +77,7 @@ def device(name: str) -> Any:
     found = re.fullmatch(r"(cpu|gpu|tpu|cuda|rocm)(?::(\d+))?", name)
     if not found:
         raise BackendError(f"device={name!r} is no name of a device", given=_given(), fits='"cpu", "gpu:0", "tpu:3"')
+    default_platform()  # says it where JAX has no platform at all
     platform, number = found[1], int(found[2] or 0)
     devices = local_devices(platform)
     if number < len(devices):
@@ -92,6 +103,7 @@ def mesh(sizes: Mapping[str, int]) -> Any:
     A mesh of fewer devices than there are takes the first ones. The sharding of what is computed on it is left to the compiler.
     Raises :class:`BackendError` for more devices than there are, or an axis of -1 that does not come out even.
     """
+    default_platform()
     jax = import_jax()
     devices = jax.devices()
     sizes = _complete(sizes, len(devices))

@@ -60,7 +60,8 @@ class Placement:
                 self._ready = value.__class__  # JAX's own questions take a microsecond for each variable
             return value
         # A copy that is nobody else's goes to the device as it is; ``jnp.array`` would compile a copy for each shape.
-        placed = self._jax.device_put(np.array(value)) if isinstance(value, np.ndarray) else self._jax.numpy.array(_local(value))
+        in_memory = isinstance(variable.storage, np.ndarray)
+        placed = self._jax.device_put(np.array(value)) if in_memory else self._jax.numpy.array(_local(value))
         return _kept(variable, placed)
 
     def store(self, variable: Variable, value: Any) -> None:
@@ -237,7 +238,7 @@ class ManyProcesses(OnMesh):
 
     def _compare(self, known: Mapping[str, int]) -> None:
         """Processes that meet sizes for the first time compare them: parts of different sizes would not fit together."""
-        if len(set(map(tuple, everyones(list(known.values())).tolist()))) > 1:
+        if len(np.unique(everyones(list(known.values())), axis=0)) > 1:
             given = ", ".join(f"{name} = {size}" for name, size in known.items())
             raise ShapeError("the processes feed values of different sizes", given=[f"this one: {given}"], fits="equal parts of the batch")
 

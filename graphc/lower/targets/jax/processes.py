@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from graphc.core import Variable, describe
 from graphc.core.errors import ArgumentError, BackendError
-from graphc.lower.targets.jax.devices import import_jax, x64
+from graphc.lower.targets.jax.devices import import_jax
 
 
-class Process(NamedTuple):
-    """Which of the processes this one is, from 0, and of how many: ``index, processes = gc.distributed()``."""
-
-    index: int
-    processes: int
-
-
-def distributed(coordinator: str | None = None, processes: int | None = None, index: int | None = None, *, timeout: int = 300) -> Process:
+def distributed(
+    coordinator: str | None = None, processes: int | None = None, index: int | None = None, *, timeout: int = 300
+) -> tuple[int, int]:
     """Join the processes of one computation, before anything else runs on JAX. Each process calls it once.
+
+    Returns which of them this one is, from 0, and of how many: ``index, processes = gc.distributed()``.
 
     Args:
         coordinator: ``"host:port"`` of process 0, at which it listens and which the others reach.
@@ -51,7 +48,7 @@ def distributed(coordinator: str | None = None, processes: int | None = None, in
         raise BackendError(
             f"distributed: {error}", fits="a call before all that runs on JAX, and processes that reach the coordinator"
         ) from error
-    return Process(jax.process_index(), jax.process_count())
+    return jax.process_index(), jax.process_count()
 
 
 def _check(coordinator: str | None, processes: int | None, index: int | None) -> None:
@@ -86,7 +83,7 @@ def whole(value: Any) -> np.ndarray[Any, Any]:
         return np.asarray(value)
     jax = import_jax()
     everywhere = jax.sharding.NamedSharding(value.sharding.mesh, jax.sharding.PartitionSpec())
-    with x64(jax):
+    with jax.enable_x64(True):
         return np.asarray(jax.jit(_same, out_shardings=everywhere)(value))
 
 

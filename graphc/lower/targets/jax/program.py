@@ -21,7 +21,7 @@ from graphc.lower.rolling import rolled
 from graphc.lower.schedule import Schedule
 from graphc.lower.source import Checks, Source, emit_jax, size_names
 from graphc.lower.targets.jax.cache import keep_compiled
-from graphc.lower.targets.jax.devices import import_jax, x64
+from graphc.lower.targets.jax.devices import default_platform, import_jax
 from graphc.lower.targets.jax.many import Many
 from graphc.lower.targets.jax.placement import ManyProcesses, place
 from graphc.lower.targets.jax.rolled import stacked
@@ -41,10 +41,11 @@ class JaxProgram:
         options = options or Jax()
         self.plain = schedule = schedule if budget is None else _within(schedule, budget)
         schedule = _rolled(schedule, options) if rolling else schedule
-        source = emit_jax(schedule, options.precision, options.check)
+        wide = any(node.dtype in WIDE for node in _nodes(schedule))
+        source = emit_jax(schedule, options.precision, options.check, wide)
         self._make = load(source.text, title)
         self._constants = [c.value for c in source.constants]
-        self._ready(schedule, source, options, wide=any(node.dtype in WIDE for node in _nodes(schedule)))
+        self._ready(schedule, source, options, wide=wide)
 
     def _ready(self, schedule: Schedule, source: Source, options: Jax, *, wide: bool) -> None:
         """Make ready for calls; ``wide`` says that 64-bit types occur."""
@@ -115,7 +116,11 @@ class JaxProgram:
         return outputs
 
     def bare(self, sizes: tuple[Any, ...]) -> Callable[..., Any]:
-        """The emitted function of inputs and variables for these sizes, for JAX to trace."""
+        """The emitted function of inputs and variables for these sizes, for JAX to trace.
+
+        Raises :class:`BackendError` where JAX has no device for its constants.
+        """
+        default_platform()
         return self._make(*sizes, *self._constants)
 
     @cached_property
@@ -130,18 +135,18 @@ class JaxProgram:
     def _instance(self, sizes: tuple[int, ...]) -> Any:
         known = dict(zip(self.source.sizes, sizes, strict=True))
         layouts = self.placement.jit_arguments(known)
-        step = self._jax.jit(self.bare(sizes), donate_argnums=self._donated, compiler_options=self._compiler_options(), **layouts)
+        step = self._jax.jit(self.bare(sizes), donate_argnums=self._donated, compiler_options=self.compiler_options(), **layouts)
         self._steps[sizes] = step
         return step
 
-    def _compiler_options(self) -> dict[str, Any] | None:
+    def compiler_options(self) -> dict[str, Any] | None:
         """On processors LLVM's second level: the third takes up to a third longer to compile, and no step was quicker for it."""
-        platform = self.options.device or self._jax.default_backend()
+        platform = self.options.device or default_platform()
         return {"xla_backend_optimization_level": 2} if platform.startswith("cpu") else None
 
     def precision(self) -> Any:
         """64-bit types exist in JAX only where they are asked for; a graph that has them never runs in 32 bits."""
-        return x64(self._jax) if self.wide else nullcontext()
+        return self._jax.enable_x64(True) if self.wide else nullcontext()
 
     def _apart(self, values: Sequence[Any], state: Sequence[Any]) -> BackendError:
         """The error for inputs and variables that lie on several devices, of which none was asked for."""
