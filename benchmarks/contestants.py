@@ -156,7 +156,7 @@ class Graphc(Contestant):
 
         kind = task.optimizer
         if isinstance(kind, RMSprop):
-            optimizer = optimizers.RMSprop(kind.learning_rate, kind.rho, kind.epsilon)
+            optimizer = optimizers.RMSprop(kind.learning_rate, kind.rho, epsilon=kind.epsilon)
         else:
             optimizer = optimizers.SGD(kind.learning_rate)
         p, inputs = self.variables(task), self.inputs(task.batches[0])

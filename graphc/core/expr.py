@@ -152,7 +152,8 @@ class Tensor(Operators):
     """A node: an operation applied to tensors, or a leaf. It has a type and no value.
 
     ``origin`` is the user's line and ``forward``, in a gradient, the forward node that it belongs to; neither they nor
-    ``label`` are part of its identity. ``==`` compares identity; ``gc.equal`` compares values.
+    ``label`` are part of its identity. What is made of constants alone has neither: graphs that have nothing else in common
+    share it. ``==`` compares identity; ``gc.equal`` compares values.
     """
 
     __slots__ = ("__weakref__", "attrs", "forward", "inputs", "label", "op", "origin", "type")
@@ -168,7 +169,9 @@ class Tensor(Operators):
         self, op: Op | None, inputs: tuple[Tensor, ...], attrs: tuple[Any, ...], type: TensorType, like: Tensor | None = None
     ) -> None:
         self.op, self.inputs, self.attrs, self.type, self.label = op, inputs, attrs, type, None
-        if like is None or like.origin is None:
+        if op is not None and _is_closed(inputs):
+            self.origin = self.forward = None
+        elif like is None or like.origin is None:
             self.origin, self.forward = origin.current()
         else:
             self.origin, self.forward = like.origin, like.forward
@@ -333,6 +336,14 @@ class Tensor(Operators):
         return f"<{name} {self.type}>"
 
 
+def _is_closed(inputs: tuple[Tensor, ...]) -> bool:
+    """Whether there is no leaf but constants behind them."""
+    for x in inputs:  # noqa: SIM110  (each node asks, and all() takes three times as long)
+        if x.origin is not None:
+            return False
+    return True
+
+
 class Input(Tensor):
     """A leaf whose value comes with each call."""
 
@@ -349,6 +360,10 @@ class Constant(Tensor):
 
     __slots__ = ("value",)
     value: np.ndarray[Any, Any]
+
+    def __init__(self, value: np.ndarray[Any, Any], type: TensorType) -> None:
+        self.op, self.inputs, self.attrs, self.type, self.value = None, (), (), type, value
+        self.label = self.origin = self.forward = None
 
     @property
     def kind(self) -> str:
@@ -447,13 +462,7 @@ def _of_content(value: Any, dtype: Any) -> Constant:
         import hashlib
 
         content = hashlib.blake2b(content).digest()
-    return intern_leaf(("constant", name, array.shape, content), lambda: _constant(name, array))
-
-
-def _constant(dtype: DType, array: np.ndarray[Any, Any]) -> Constant:
-    node = Constant(None, (), (), TensorType(dtype, array.shape))
-    node.value = array
-    return node
+    return intern_leaf(("constant", name, array.shape, content), lambda: Constant(array, TensorType(name, array.shape)))
 
 
 def describe(node: Tensor) -> str:

@@ -61,11 +61,12 @@ def scan(body, operands, carries, sequences, length, reverse, history):
     ``history`` names the carries whose value before each step is a result too."""
     rest = operands[carries + sequences:]
 
-    def step(carry, xs):
-        out = body(*carry, *xs, *rest)
+    def step(carry, items):
+        out = body(*carry, *items, *rest)
         return out[:carries], (*out[carries:], *[carry[j] for j in history])
 
-    carry, ys = jax.lax.scan(step, operands[:carries], operands[carries:carries + sequences], length=None if sequences else length, reverse=reverse)
+    xs = operands[carries:carries + sequences]
+    carry, ys = jax.lax.scan(step, operands[:carries], xs, length=None if sequences else length, reverse=reverse)
     return (*carry, *ys)
 ''',
     raises=True,

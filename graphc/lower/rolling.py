@@ -5,7 +5,7 @@ equal segments among the steps (:mod:`graphc.lower.repeats`) become steps of the
 
 - A :class:`Loop` is a ``jax.lax.scan``. A value that each layer hands to the next is a carry; what is the same for all layers is read
   from around; what each layer has for itself is an item of a stack: of variables that live stacked on the device, of constants, or of
-  what an earlier loop told of each of its layers. No value is stacked or taken apart in the call, because XLA takes seconds to compile that.
+  what an earlier loop told of each of its layers. Nothing is stacked or taken apart in the call, because XLA takes seconds to compile that.
 - :class:`Calls` are calls of one function, which is traced and lowered once and compiled in each place. That fits every run and costs
   nothing when it runs.
 
@@ -27,7 +27,9 @@ from graphc.lower.liveness import bound
 from graphc.lower.repeats import Repeat, repeats
 from graphc.lower.schedule import Schedule
 
-LEAST: Final = 256
+LEAST: Final = 64
+"""Steps that equal layers have to save to be looked at."""
+LEAST_CALLED: Final = 256
 """Steps that a function for a layer has to save."""
 FEW: Final = 2
 """So many of a stack's values may come from elsewhere, or be read one by one."""
@@ -64,12 +66,12 @@ class Stacked(Tensor):
 @dataclass(frozen=True)
 class Carry:
     """A value that each layer hands to the next: ``before`` is what the first layer reads, ``after`` what it hands on, ``last`` what
-    the last layer does. Without ``before`` it is only the value of the last layer that is wanted, and the first reads zeros.
+    the last layer does, if that is a node. Without ``before`` only the value of the last layer is wanted, and the first reads zeros.
     """
 
     before: Tensor | None
     after: Tensor
-    last: Tensor
+    last: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -171,13 +173,14 @@ def rolled(schedule: Schedule, stack: Callable[[Sequence[Variable]], Stack] | No
     found = _found(schedule)
     if not found:
         return whole
-    loops = {layers: layers for layers in found if stack and _may_pay(layers)}
+    loops = {layers: layers for layers in found if stack}
     while True:
         fitted = _Fitted(schedule, list(loops.values()), stack)
-        if not fitted.unfit:
+        if not fitted.unfit and sum(fitted.gained.values()) >= 0:
             return fitted.schedule([loops.get(layers, layers) for layers in found])
+        unfit = fitted.unfit or {min(fitted.gained, key=fitted.gained.__getitem__)}
         fit = {whole: fitted.trimmed.get(layers, layers) for whole, layers in loops.items()}
-        loops = {whole: layers for whole, layers in fit.items() if layers not in fitted.unfit}
+        loops = {whole: layers for whole, layers in fit.items() if layers not in unfit}
 
 
 def _soon(steps: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -226,19 +229,15 @@ def _key(node: Tensor) -> Any:
     return node.op, node.type, node.attrs and (node.attrs, repr(node.attrs))  # 0.0 and -0.0 are equal, and so are 1 and True
 
 
-def _may_pay(layers: _Layers) -> bool:
-    return layers.repeat.saved * COMPILED_STEP > COMPILED_LOOP
-
-
-def _pays(layers: _Layers, copied: Iterable[TensorType]) -> bool:
-    """Whether the time to compile that a loop saves is more than the time that its copies take in all the calls to come.
+def _gained(layers: _Layers, copied: Iterable[TensorType]) -> float:
+    """The time to compile that a loop saves, less the time that its copies take in all the calls to come.
 
     On a processor with JAX 0.10, 300 dense layers of 64 took 0.2 of the time to compile and 0.9 of the time to run; layers of 512 took
     twice the time to run, for the copies of their weights.
     """
     copies = sum([bound(type.nbytes, {}) for type in copied]) / COPIED
     lost = layers.count * (copies - layers.repeat.period * CALLED)
-    return layers.repeat.saved * COMPILED_STEP - COMPILED_LOOP > CALLS * lost
+    return layers.repeat.saved * COMPILED_STEP - COMPILED_LOOP - CALLS * lost
 
 
 class _Fitted:
@@ -249,6 +248,7 @@ class _Fitted:
     def __init__(self, schedule: Schedule, loops: Sequence[_Layers], stack: Callable[[Sequence[Variable]], Stack] | None = None) -> None:
         self._schedule, self._stack = schedule, stack
         self.unfit: set[_Layers] = set()
+        self.gained: dict[_Layers, float] = {}
         self.trimmed: dict[_Layers, _Layers] = {}
         self._reverse: dict[_Layers, bool] = {}
         self._carries: dict[_Layers, list[Carry]] = {}
@@ -282,7 +282,8 @@ class _Fitted:
     def _sort(self, layers: _Layers) -> None:
         """Carries, what all layers read, and what each has for itself."""
         source = {node: (p, j) for p, nodes in enumerate(layers.made) for j, node in enumerate(nodes)}
-        self._carries[layers] = carries = []
+        carries: list[Carry] = []
+        self._carries[layers] = carries
         self._told[layers] = {}
         sequences: list[tuple[Tensor, ...]] = []
         for values in layers.reads:
@@ -404,8 +405,10 @@ class _Fitted:
         items = tuple(self._items[layers])
         copied = [x.first.type for x in items if not isinstance(x.stack, Constant)]
         copied += [node.type for node, _ in stacks]
-        if any(type.__class__ is Bundle for type in copied) or not _pays(layers, copied):
+        if any(type.__class__ is Bundle for type in copied):
             self.unfit.add(layers)
+        else:
+            self.gained[layers] = _gained(layers, copied)
         self._loops[layers] = Loop(layers.layers[0], layers.count, self._reverse[layers], tuple(carries), items, stacks, single)
 
     def _stacks_of(self, layers: _Layers) -> set[Stack]:
@@ -421,7 +424,8 @@ class _Fitted:
         steps: list[Any] = []
         done = 0
         for layers in found:
-            steps += [*whole.steps[done : layers.repeat.start], self._loops.get(layers) or _calls(layers, outside)]
+            steps += whole.steps[done : layers.repeat.start]
+            steps += [self._loops[layers]] if layers in self._loops else _calls(layers, outside)
             done = layers.repeat.stop
         steps += whole.steps[done:]
         variables = tuple(dict.fromkeys([self._grouped.get(variable, variable) for variable in whole.variables]))
@@ -463,10 +467,12 @@ def _read_outside(schedule: Schedule, found: Sequence[_Layers]) -> set[Tensor]:
     return read | {*schedule.outputs, *schedule.updates.values()}
 
 
-def _calls(layers: _Layers, outside: set[Tensor]) -> Calls:
+def _calls(layers: _Layers, outside: set[Tensor]) -> list[Any]:
+    if layers.repeat.saved < LEAST_CALLED:
+        return [node for layer in layers.layers for node in layer]
     results = [nodes for nodes in layers.made if any(node in outside for node in nodes)]
     arguments = [values for values in layers.reads if not (isinstance(values[0], Constant) and all(x is values[0] for x in values))]
-    return Calls(layers.layers[0], _by_layer(arguments, layers.count), _by_layer(results, layers.count))
+    return [Calls(layers.layers[0], _by_layer(arguments, layers.count), _by_layer(results, layers.count))]
 
 
 def _by_layer(values: Sequence[tuple[Tensor, ...]], count: int) -> tuple[tuple[Tensor, ...], ...]:

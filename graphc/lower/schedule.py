@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from graphc.core import Subgraph, Tensor, Variable, describe, toposort
+from graphc.core import Origin, Subgraph, Tensor, Variable, describe, toposort
 from graphc.core.errors import ArgumentError
 from graphc.core.expr import Constant, Input
 
@@ -37,6 +37,16 @@ class Schedule:
     def nodes(self) -> tuple[Tensor, ...]:
         """Every node that is computed, those in loops among them."""
         return (*self.hoisted, *[node for step in self.steps for node in written_by(step, inside=True)])
+
+    @cached_property
+    def lines(self) -> Mapping[Tensor, Origin]:
+        """For what is hoisted, which other graphs may share and which so has no line of its own, that of its first reader."""
+        found: dict[Tensor, Origin] = {}
+        for node in reversed(self.nodes if self.hoisted else ()):
+            line = node.origin or found.get(node)
+            if line is not None:
+                found.update({x: line for x in node.inputs if x.origin is None})
+        return found
 
     def __str__(self) -> str:
         rows = ["hoisted  " + _line(node) for node in self.hoisted]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from graphc.core import Tensor, TensorType
+from graphc.core import Origin, Tensor, TensorType
 
 
 class Form:
@@ -48,9 +48,9 @@ def _picker(order: tuple[int, ...]) -> Callable[[Sequence[str]], Any]:
     return itemgetter(*order)
 
 
-def comment(line: str, node: Tensor, note: str = "") -> str:
-    """The line with the node's type, its label, a note and the user's line behind it."""
-    return commented(line, [written_type(node.type), node.label, note, _written_origin(node.origin)])
+def comment(line: str, node: Tensor, note: str = "", origin: Origin | None = None) -> str:
+    """The line with the node's type, its label, a note and the user's line behind it, which is ``origin`` if the node has none."""
+    return commented(line, [written_type(node.type), node.label, note, _written_origin(node.origin or origin)])
 
 
 def commented(line: str, parts: Sequence[str | None]) -> str:

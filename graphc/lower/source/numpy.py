@@ -53,7 +53,7 @@ def _head(w: Writer, plan: Plan) -> tuple[list[str], list[str]]:
         else:
             text = w.expression(node)
         w.name[node] = w.owned("c")
-        head.append(comment(f"{w.name[node]} = {text}", node))
+        head.append(comment(f"{w.name[node]} = {text}", node, origin=w.schedule.lines.get(node)))
     buffers = [w.owned("buffer") for _ in plan.buffers]
     if buffers:
         head.append(f"({', '.join(buffers)},) = arena(")

@@ -16,7 +16,7 @@ def node_line(w: Writer, node: Tensor) -> str:
     assert node.op is not None
     text = w.expression(node)
     w.name[node] = w.local(node.label)
-    return comment(f"{w.name[node]} = {text}", node, node.op.name)
+    return comment(f"{w.name[node]} = {text}", node, node.op.name, w.schedule.lines.get(node))
 
 
 def function_lines(w: Writer, name: str, calls: Calls) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from graphc.lower.targets.jax.devices import import_jax
 from graphc.lower.targets.jax.inspect import Cost, cost_of
 from graphc.lower.targets.jax.many import Many
-from graphc.lower.targets.jax.processes import Process, distributed
+from graphc.lower.targets.jax.processes import distributed
 from graphc.lower.targets.jax.program import JaxProgram
 
-__all__ = ["Cost", "JaxProgram", "Many", "Process", "cost_of", "distributed", "import_jax"]
+__all__ = ["Cost", "JaxProgram", "Many", "cost_of", "distributed", "import_jax"]

@@ -65,10 +65,9 @@ class DeviceStack(Stack):
             self.array = None
 
     def _together(self) -> Any:
-        """The values, one above the other: on the device as far as they are in stacks there."""
+        """The values, one above the other: on the device if some of them are in stacks there."""
         pieces = list(_pieces([variable.storage for variable in self.variables]))
-        jax = import_jax()
-        return jax.device_put(pieces[0]) if len(pieces) == 1 else jax.numpy.concatenate(pieces)
+        return pieces[0] if len(pieces) == 1 else import_jax().numpy.concatenate(pieces)
 
 
 def stacked(variables: Sequence[Variable]) -> DeviceStack:
