@@ -1,6 +1,7 @@
-"""Learning on top of graphs: data sets, networks, optimisers as graph updates, training, weights in files.
+"""Learning on top of graphs, by the names that Keras has: models, layers, losses, metrics, optimisers, data sets.
 
-This module is the only door: import from here, not from the modules behind it.
+A model's ``compile`` builds static graphs of public operations, one for a step of training, one for evaluation, one for prediction, which
+run on NumPy or JAX. This module is the only door: import from here, not from the modules behind it.
 """
 
 import importlib
@@ -10,52 +11,93 @@ from graphc.nn import optimizers
 from graphc.nn.progress import progress  # now, since a later import of the module would take its name
 
 if TYPE_CHECKING:
-    from graphc.nn import datasets
+    from graphc.nn import activations, constraints, datasets, initializers, layers, losses, metrics, regularizers
+    from graphc.nn.bar import ProgressBar
     from graphc.nn.classifier import Classifier, dense_classifier
+    from graphc.nn.configured import register
+    from graphc.nn.forward import Forward
+    from graphc.nn.functional import Input
+    from graphc.nn.hooks import Callback, History
     from graphc.nn.job import Job, JobError, run
+    from graphc.nn.layer import Layer
+    from graphc.nn.model import Model, Sequential
+    from graphc.nn.nonfinite import NonFiniteWarning
+    from graphc.nn.seeds import SeedGenerator, set_random_seed
     from graphc.nn.training import Score, Standing, evaluate, features, train
     from graphc.nn.weights import WeightsError, load_weights, save_weights
 
-# Data sets bring the network and its certificates along: 50 ms that who asks for an optimiser can do without.
+# What a program may do without comes when it is first asked for: data sets bring the network and its certificates along.
+_MODULES = ("activations", "constraints", "datasets", "initializers", "layers", "losses", "metrics", "regularizers")
 _LATER = {
+    "Callback": "hooks",
     "Classifier": "classifier",
+    "Forward": "forward",
+    "History": "hooks",
+    "Input": "functional",
     "Job": "job",
     "JobError": "job",
+    "Layer": "layer",
+    "Model": "model",
+    "NonFiniteWarning": "nonfinite",
+    "ProgressBar": "bar",
     "Score": "training",
+    "SeedGenerator": "seeds",
+    "Sequential": "model",
     "Standing": "training",
     "WeightsError": "weights",
     "dense_classifier": "classifier",
     "evaluate": "training",
     "features": "training",
     "load_weights": "weights",
+    "register": "configured",
     "run": "job",
     "save_weights": "weights",
+    "set_random_seed": "seeds",
     "train": "training",
 }
 
 __all__ = [
+    "Callback",
     "Classifier",
+    "Forward",
+    "History",
+    "Input",
     "Job",
     "JobError",
+    "Layer",
+    "Model",
+    "NonFiniteWarning",
+    "ProgressBar",
     "Score",
+    "SeedGenerator",
+    "Sequential",
     "Standing",
     "WeightsError",
+    "activations",
+    "constraints",
     "datasets",
     "dense_classifier",
     "evaluate",
     "features",
+    "initializers",
+    "layers",
     "load_weights",
+    "losses",
+    "metrics",
     "optimizers",
     "progress",
+    "register",
+    "regularizers",
     "run",
     "save_weights",
+    "set_random_seed",
     "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "datasets":
-        return importlib.import_module("graphc.nn.datasets")
+    if name in _MODULES:
+        return importlib.import_module(f"graphc.nn.{name}")
     if name not in _LATER:
         raise AttributeError(f"module 'graphc.nn' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"graphc.nn.{_LATER[name]}"), name)

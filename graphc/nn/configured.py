@@ -30,6 +30,7 @@ HOMES: Final = {
     "metric": "graphc.nn.metrics",
     "optimizer": "graphc.nn.optimizers",
     "regularizer": "graphc.nn.regularizers",
+    "schedule": "graphc.nn.optimizers.schedules",
 }
 """Which module declares the classes of a kind; it is imported when a config names one."""
 _FUNCTIONS: Final = ("graphc.ops", *HOMES.values())
@@ -99,12 +100,13 @@ class Configured:
             raise ArgumentError(f"{type(self).__name__}: {name} cannot be written down", given=[error.asked], fits=error.fits) from None
 
 
-@dataclass_transform(frozen_default=True)
+@dataclass_transform()
 class ConfiguredRecord(Configured):
     """A configured object that is nothing but its arguments: public annotations are fields, what they are set to is their default.
 
-    Fields of a class come before those that it inherits, as ``reduction`` and ``name`` come last in Keras. They are not to be
-    changed. Records with equal configs are equal. ``__post_init__`` checks the fields, and may bring them to a canonical form by ``_set``.
+    Fields of a class come before those that it inherits, as ``reduction`` and ``name`` come last in Keras; one that a class declares
+    as ``ClassVar`` is a field no more. They are not to be changed. Records with equal configs are equal. ``__post_init__`` checks the
+    fields, and may bring them to a canonical form by ``_set``.
     ``kw_only=True`` says to type checkers that the inherited fields are named. A subclass that writes its own ``__init__`` has its
     arguments for a config, as any :class:`Configured`.
     """
@@ -113,8 +115,9 @@ class ConfiguredRecord(Configured):
 
     def __init_subclass__(cls, *, kw_only: bool = False, **named: Any) -> None:
         super().__init_subclass__(**named)
-        own = [name for name, kind in cls.__annotations__.items() if name[0] != "_" and "ClassVar" not in str(kind)]
-        cls.fields = (*own, *[name for name in cls.fields if name not in own])
+        declared = cls.__annotations__
+        own = [name for name, kind in declared.items() if name[0] != "_" and "ClassVar" not in str(kind)]
+        cls.fields = (*own, *[name for name in cls.fields if name not in declared])
 
     def __init__(self, *values: Any, **named: Any) -> None:
         title = type(self).__name__

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 import graphc as gc
-from graphc.nn import datasets, optimizers, summary
+from graphc.nn import datasets, optimizers, report
 from graphc.nn.classifier import Classifier, dense_classifier
 from graphc.nn.datasets import Digits
 from graphc.nn.progress import progress
@@ -79,11 +79,11 @@ class _Run:
         _check_out(self.job.out)
         gc.compile([], gc.constant(0.0), backend=self.job.backend)  # a backend that is missing says so before a download
         data = _load(self.job)
-        self.say(summary.of_data(data))
+        self.say(report.of_data(data))
         network, step, score = self._built(data)
         self._train(step, data, network)
         test = evaluate(score, features(data.test_images), data.test_labels.astype(np.int32))
-        self.say(summary.of_scores([epoch.score for epoch in self.done], test, self.job.is_the_books))
+        self.say(report.of_scores([epoch.score for epoch in self.done], test, self.job.is_the_books))
         self.say(f"saved {self.job.out / WEIGHTS}: the weights")
         _draw(network, self.job.out / PICTURE)  # last, so that nothing is lost by it
         self.say(f"saved {self.job.out / PICTURE}: the graph of the loss, and the reversed graph")

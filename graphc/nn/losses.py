@@ -214,6 +214,25 @@ def sparse_categorical_crossentropy(
     return gc.where(counts, terms, 0)
 
 
+# ---------------------------------------------------------------- overlaps
+@immediate
+def dice(y_true: Any, y_pred: Any, axis: Axis | None = None) -> Any:
+    """``1 - 2 sum(y_true y_pred) / (sum(y_true) + sum(y_pred))`` over axes, by default all (F. Milletari et al., 2016)."""
+    y_true, y_pred = paired(y_true, y_pred)
+    return 1 - 2 * _total(y_true * y_pred, axis) / (_total(y_true, axis) + _total(y_pred, axis) + EPSILON)
+
+
+@immediate
+def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Axis | None = None) -> Any:
+    """``1 - both / (both + alpha missed + beta wrong)`` over axes, by default all (S. S. M. Salehi et al., 2017).
+
+    ``both`` is ``sum(y_true y_pred)``, ``missed`` is ``sum(y_true (1 - y_pred))``, ``wrong`` is ``sum((1 - y_true) y_pred)``.
+    """
+    y_true, y_pred = paired(y_true, y_pred)
+    both, missed, wrong = [_total(x, axis) for x in (y_true * y_pred, y_true * (1 - y_pred), (1 - y_true) * y_pred)]
+    return 1 - both / (both + alpha * missed + beta * wrong + EPSILON)
+
+
 # ---------------------------------------------------------------- classes
 class Loss(ConfiguredRecord, kw_only=True):
     """A number for a batch: ``loss(y_true, y_pred, sample_weight)``. Subclasses say what a sample costs, in ``call``.
@@ -279,8 +298,8 @@ def _at_once(loss: Loss, y_true: Any, y_pred: Any, sample_weight: Any, mask: Any
 class LossFunctionWrapper(Loss):
     """A function of ``y_true`` and ``y_pred`` as a loss; arguments that are not Keras's own are passed on to it."""
 
-    fn: Callable[..., Any]
-    arguments: dict[str, Any]
+    fn: ClassVar[Callable[..., Any]]
+    arguments: ClassVar[dict[str, Any]]
 
     def __init__(
         self,
@@ -300,134 +319,115 @@ class LossFunctionWrapper(Loss):
 
 
 class _Builtin(Loss):
-    """A loss of this module: the order of its last arguments is Keras's."""
+    """A loss of this module: its function gets the fields that a subclass adds. The order of the last arguments is Keras's."""
 
+    function: ClassVar[Callable[..., Any]]
     reduction: str | None = "sum_over_batch_size"
     name: str | None = None
     dtype: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the arguments. Raises :class:`ArgumentError`."""
+        super().__post_init__()
+        if not 0 <= getattr(self, "label_smoothing", 0) <= 1:
+            raise ArgumentError(
+                f"{type(self).__name__}: label_smoothing is {getattr(self, 'label_smoothing', 0)}", fits="0 <= label_smoothing <= 1"
+            )
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """What the function says, which is documented there."""
+        arguments = {name: getattr(self, name) for name in self.fields if name not in Loss.fields}
+        return type(self).function(y_true, y_pred, **arguments)
 
 
 class MeanSquaredError(_Builtin):
     """The mean of squared errors."""
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """See :func:`mean_squared_error`."""
-        return mean_squared_error(y_true, y_pred)
+    function = staticmethod(mean_squared_error)
 
 
 class MeanAbsoluteError(_Builtin):
     """The mean of absolute errors."""
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """See :func:`mean_absolute_error`."""
-        return mean_absolute_error(y_true, y_pred)
+    function = staticmethod(mean_absolute_error)
 
 
 class MeanAbsolutePercentageError(_Builtin):
     """The mean of errors in per cent of the targets."""
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """See :func:`mean_absolute_percentage_error`."""
-        return mean_absolute_percentage_error(y_true, y_pred)
+    function = staticmethod(mean_absolute_percentage_error)
 
 
 class MeanSquaredLogarithmicError(_Builtin):
     """The mean of squared differences of logarithms."""
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """See :func:`mean_squared_logarithmic_error`."""
-        return mean_squared_logarithmic_error(y_true, y_pred)
+    function = staticmethod(mean_squared_logarithmic_error)
 
 
 class CosineSimilarity(_Builtin):
     """Minus the cosine of the angle between targets and predictions."""
 
+    function = staticmethod(cosine_similarity)
     axis: int = -1
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """See :func:`cosine_similarity`."""
-        return cosine_similarity(y_true, y_pred, axis=self.axis)
 
 
 class Huber(_Builtin):
     """Squares of small errors and lines for large ones."""
 
+    function = staticmethod(huber)
     delta: float = 1.0
     name = "huber_loss"
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """See :func:`huber`."""
-        return huber(y_true, y_pred, delta=self.delta)
 
 
 class LogCosh(_Builtin):
     """The mean of the logarithm of the hyperbolic cosine of errors."""
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """See :func:`log_cosh`."""
-        return log_cosh(y_true, y_pred)
+    function = staticmethod(log_cosh)
 
 
 class Hinge(_Builtin):
     """How far answers stay below a margin of 1."""
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """See :func:`hinge`."""
-        return hinge(y_true, y_pred)
+    function = staticmethod(hinge)
 
 
 class SquaredHinge(_Builtin):
     """How far answers stay below a margin of 1, squared."""
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """See :func:`squared_hinge`."""
-        return squared_hinge(y_true, y_pred)
+    function = staticmethod(squared_hinge)
 
 
 class CategoricalHinge(_Builtin):
     """How far the right class stays below a margin of 1 to the best of the wrong ones."""
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """See :func:`categorical_hinge`."""
-        return categorical_hinge(y_true, y_pred)
+    function = staticmethod(categorical_hinge)
 
 
 class KLDivergence(_Builtin):
     """The Kullback-Leibler divergence of two distributions."""
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """See :func:`kl_divergence`."""
-        return kl_divergence(y_true, y_pred)
+    function = staticmethod(kl_divergence)
 
 
 class Poisson(_Builtin):
     """The Poisson likelihood of counts."""
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """See :func:`poisson`."""
-        return poisson(y_true, y_pred)
+    function = staticmethod(poisson)
 
 
 class BinaryCrossentropy(_Builtin):
     """Cross-entropy of answers that are yes or no."""
 
+    function = staticmethod(binary_crossentropy)
     from_logits: bool = False
     label_smoothing: float = 0.0
     axis: Axis = -1
-
-    def __post_init__(self) -> None:
-        """Check the arguments. Raises :class:`ArgumentError`."""
-        super().__post_init__()
-        _check_smoothing(self, self.label_smoothing)
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """See :func:`binary_crossentropy`."""
-        return binary_crossentropy(y_true, y_pred, self.from_logits, self.label_smoothing, self.axis)
 
 
 class BinaryFocalCrossentropy(_Builtin):
     """Cross-entropy of answers that are yes or no, with less weight on those that are right already."""
 
+    function = staticmethod(binary_focal_crossentropy)
     apply_class_balancing: bool = False
     alpha: float = 0.25
     gamma: float = 2.0
@@ -435,78 +435,70 @@ class BinaryFocalCrossentropy(_Builtin):
     label_smoothing: float = 0.0
     axis: Axis = -1
 
-    def __post_init__(self) -> None:
-        """Check the arguments. Raises :class:`ArgumentError`."""
-        super().__post_init__()
-        _check_smoothing(self, self.label_smoothing)
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """See :func:`binary_focal_crossentropy`."""
-        balance = self.apply_class_balancing, self.alpha, self.gamma
-        return binary_focal_crossentropy(y_true, y_pred, *balance, self.from_logits, self.label_smoothing, self.axis)
-
 
 class CategoricalCrossentropy(_Builtin):
     """Cross-entropy of one-hot targets."""
 
+    function = staticmethod(categorical_crossentropy)
     from_logits: bool = False
     label_smoothing: float = 0.0
     axis: int = -1
-
-    def __post_init__(self) -> None:
-        """Check the arguments. Raises :class:`ArgumentError`."""
-        super().__post_init__()
-        _check_smoothing(self, self.label_smoothing)
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """See :func:`categorical_crossentropy`."""
-        return categorical_crossentropy(y_true, y_pred, self.from_logits, self.label_smoothing, self.axis)
 
 
 class CategoricalFocalCrossentropy(_Builtin):
     """Cross-entropy of one-hot targets, with less weight on samples that are right already."""
 
+    function = staticmethod(categorical_focal_crossentropy)
     alpha: float = 0.25
     gamma: float = 2.0
     from_logits: bool = False
     label_smoothing: float = 0.0
     axis: int = -1
 
-    def __post_init__(self) -> None:
-        """Check the arguments. Raises :class:`ArgumentError`."""
-        super().__post_init__()
-        _check_smoothing(self, self.label_smoothing)
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """See :func:`categorical_focal_crossentropy`."""
-        return categorical_focal_crossentropy(y_true, y_pred, self.alpha, self.gamma, self.from_logits, self.label_smoothing, self.axis)
-
 
 class SparseCategoricalCrossentropy(_Builtin):
     """Cross-entropy of class numbers. Samples of the class ``ignore_class`` do not count."""
 
+    function = staticmethod(sparse_categorical_crossentropy)
     takes_labels: ClassVar[bool] = True
     from_logits: bool = False
     ignore_class: int | None = None
     reduction: str | None = "sum_over_batch_size"
     axis: int = -1
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """See :func:`sparse_categorical_crossentropy`."""
-        return sparse_categorical_crossentropy(y_true, y_pred, self.from_logits, self.ignore_class, self.axis)
-
     def valid(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
         """Which labels are not ``ignore_class``."""
-        return None if self.ignore_class is None else gc.not_equal(_labels(y_true, y_pred, self.axis), self.ignore_class)
+        return not_ignored(y_true, y_pred, self.ignore_class, self.axis)
 
 
-CLASSES: Final[tuple[type[Loss], ...]] = (
+class Dice(_Builtin):
+    """1 minus twice the overlap over both areas."""
+
+    function = staticmethod(dice)
+    reduction: str | None = "sum_over_batch_size"
+    name: str | None = "dice"
+    axis: Axis | None = None
+
+
+class Tversky(_Builtin):
+    """1 minus the overlap over itself and what is wrong, each kind with its weight."""
+
+    function = staticmethod(tversky)
+    alpha: float = 0.5
+    beta: float = 0.5
+    reduction: str | None = "sum_over_batch_size"
+    name: str | None = "tversky"
+    axis: Axis | None = None
+
+
+CLASSES: Final[tuple[type[_Builtin], ...]] = (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
     CategoricalCrossentropy,
     CategoricalFocalCrossentropy,
     CategoricalHinge,
     CosineSimilarity,
+    Dice,
     Hinge,
     Huber,
     KLDivergence,
@@ -518,7 +510,10 @@ CLASSES: Final[tuple[type[Loss], ...]] = (
     Poisson,
     SparseCategoricalCrossentropy,
     SquaredHinge,
+    Tversky,
 )
+FUNCTIONS: Final = tuple([cls.function for cls in CLASSES])
+"""What the classes compute, as functions."""
 _SHORT: Final[dict[str, type[Loss]]] = {
     "bce": BinaryCrossentropy,
     "kld": KLDivergence,
@@ -675,6 +670,10 @@ def _smoothed_classes(y_true: Tensor, amount: float, axis: int) -> Tensor:
     return _smoothed(y_true, amount, classes)
 
 
+def _total(x: Tensor, axis: Axis | None) -> Tensor:
+    return gc.sum(x, axis=axis if axis is None or isinstance(axis, int) else tuple(axis))
+
+
 def _yes_and_no(y_pred: Tensor, from_logits: bool) -> tuple[Tensor, Tensor]:
     """The probabilities of yes and of no, neither by subtraction if there are logits."""
     logits = y_pred if from_logits else _under(y_pred, "sigmoid", None)
@@ -694,6 +693,11 @@ def _labels(y_true: Any, y_pred: Tensor, axis: int) -> Tensor:
     return y_true if dtypes.is_integer(y_true.dtype) else as_dtype(as_tensor(y_true), "int32")
 
 
+def not_ignored(y_true: Tensor, y_pred: Tensor, ignore_class: int | None, axis: int = -1) -> Tensor | None:
+    """Which labels are not ``ignore_class``; None if that is None."""
+    return None if ignore_class is None else gc.not_equal(_labels(y_true, y_pred, axis), ignore_class)
+
+
 def _both(valid: Tensor | None, mask: Any) -> Tensor:
     mask = as_dtype(as_tensor(mask), "bool")
     if valid is None:
@@ -710,8 +714,3 @@ def _counted(weight: Tensor | None, mask: Tensor | None, dtype: str) -> Tensor:
 def _quotient(total: Tensor, count: Tensor) -> Tensor:
     """The total itself where nothing counts: then it is 0."""
     return total / gc.where(gc.equal(count, 0), 1, count)
-
-
-def _check_smoothing(loss: Loss, amount: float) -> None:
-    if not 0 <= amount <= 1:
-        raise ArgumentError(f"{type(loss).__name__}: label_smoothing is {amount}", fits="0 <= label_smoothing <= 1")

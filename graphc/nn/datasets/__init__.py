@@ -1,11 +1,14 @@
-"""Data sets of handwritten digits: found on this machine, or fetched, and checked by hash.
+"""Data sets of small images: found on this machine, or fetched, and checked by hash; and points in the plane.
 
 This module is the only door: import from here, not from the modules behind it.
 """
 
+from graphc.nn.datasets import fashion_mnist, mnist
 from graphc.nn.datasets.digits import load_digits
 from graphc.nn.datasets.errors import DamagedDataError, DatasetError, FetchError, NoDatasetError
+from graphc.nn.datasets.fashion_mnist import load_fashion_mnist
 from graphc.nn.datasets.mnist import load_mnist
+from graphc.nn.datasets.points import point_clouds
 from graphc.nn.datasets.progress import Event, Listener
 from graphc.nn.datasets.record import Digits
 from graphc.nn.datasets.store import cache_folder
@@ -19,6 +22,10 @@ __all__ = [
     "Listener",
     "NoDatasetError",
     "cache_folder",
+    "fashion_mnist",
     "load_digits",
+    "load_fashion_mnist",
     "load_mnist",
+    "mnist",
+    "point_clouds",
 ]

@@ -20,12 +20,16 @@ from graphc.nn.datasets.web import DEFAULT_LIMITS, Limits
 
 @dataclass(frozen=True)
 class Catalogue:
-    """A data set before it is read: its four files and the sources to ask for them, in order."""
+    """A data set before it is read: its four files and the sources to ask for them, in order.
+
+    ``folder`` is its folder within ``$GRAPHC_DATA``, where other sets have files of the same names.
+    """
 
     name: str
     parts: tuple[Part, ...]
     sources: tuple[Source, ...]
     limits: Limits = DEFAULT_LIMITS
+    folder: str = ""
 
 
 def load_set(
@@ -104,12 +108,13 @@ class _Search:
         if not folder:
             self.tried.append("$GRAPHC_DATA: not set")
             return None
-        lacking = missing(Path(folder), self.catalogue.parts)
+        own = Path(folder, self.catalogue.folder)
+        lacking = missing(own, self.catalogue.parts)
         if lacking:
-            self._failed(f"$GRAPHC_DATA, {folder}", _lack(Path(folder), lacking))
+            self._failed(f"$GRAPHC_DATA, {own}", _lack(own, lacking))
             return None
-        contents = _from_folder(self.catalogue, Path(folder), "$GRAPHC_DATA")
-        return _assembled(self.catalogue, contents, folder)
+        contents = _from_folder(self.catalogue, own, "$GRAPHC_DATA")
+        return _assembled(self.catalogue, contents, str(own))
 
     def in_cache(self, folder: Path, offline: bool) -> Digits:
         contents = self._cached(folder, self.tell)

@@ -5,7 +5,7 @@ import os
 from graphc.nn.datasets.carrier import Carrier
 from graphc.nn.datasets.locate import Catalogue, load_set
 from graphc.nn.datasets.progress import Listener
-from graphc.nn.datasets.record import Digits, Part
+from graphc.nn.datasets.record import Digits, Part, Pixels
 from graphc.nn.datasets.sources import Archive, Mirror, Source
 
 PARTS = (
@@ -86,3 +86,11 @@ def load_mnist(
     file in a folder that the user named is truncated, altered or something else.
     """
     return load_set(catalogue, data, progress=progress, offline=offline)
+
+
+def load_data(path: str | os.PathLike[str] | None = None) -> tuple[tuple[Pixels, Pixels], tuple[Pixels, Pixels]]:
+    """MNIST as Keras gives it: ``((x_train, y_train), (x_test, y_test))``, uint8, found and fetched as ``load_mnist`` does.
+
+    ``path`` is a folder with the four files; the name of Keras's own file, ``"mnist.npz"``, stands for none.
+    """
+    return load_mnist(None if path == "mnist.npz" else path).split()

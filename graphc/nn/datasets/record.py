@@ -14,13 +14,15 @@ class Part:
     """One idx file of a data set, known before it is read.
 
     ``field`` names the field of ``Digits`` it fills, ``stem`` is the usual file name without ``.gz``,
-    ``shape`` is that of the uint8 array inside and ``sha256`` the hash of the decompressed file.
+    ``shape`` is that of the uint8 array inside and ``sha256`` the hash of the decompressed file, or, if
+    ``gzipped``, of the file as its authors compressed it: then a plain one does not count.
     """
 
     field: str
     stem: str
     shape: tuple[int, ...]
     sha256: str
+    gzipped: bool = False
 
     @property
     def size(self) -> int:
@@ -31,12 +33,13 @@ class Part:
     def names(self) -> tuple[str, ...]:
         """The file names it goes by, plain before gzipped: ``a-idx3-ubyte``, ``a.idx3-ubyte``."""
         dotted = self.stem.replace("-idx", ".idx")
-        return (self.stem, dotted, f"{self.stem}.gz", f"{dotted}.gz")
+        packed = (f"{self.stem}.gz", f"{dotted}.gz")
+        return packed if self.gzipped else (self.stem, dotted, *packed)
 
 
 @dataclass(frozen=True, eq=False)
 class Digits:
-    """Images of handwritten digits with their labels, split for training and testing.
+    """Small grey images, such as handwritten digits, with their labels, split for training and testing.
 
     ``train_images`` and ``test_images`` are uint8 of shape ``(count, height, width)``, 0 is background
     and 255 full ink; the labels are uint8 of shape ``(count,)``, 0 to 9. The arrays are read-only.
@@ -49,3 +52,8 @@ class Digits:
     test_labels: Pixels
     name: str
     source: str
+
+    def split(self) -> tuple[tuple[Pixels, Pixels], tuple[Pixels, Pixels]]:
+        """``((train_images, train_labels), (test_images, test_labels))``, copied: Keras's form, for the caller to change."""
+        train, test = (self.train_images, self.train_labels), (self.test_images, self.test_labels)
+        return (train[0].copy(), train[1].copy()), (test[0].copy(), test[1].copy())

@@ -74,8 +74,10 @@ def verify(payload: bytes, part: Part) -> bytes:
     """The decompressed idx bytes of ``part`` in ``payload``, which may be gzipped or plain.
 
     What it is is read off the bytes, not off a name: some servers decompress on the way.
-    Raises ``DamagedDataError`` unless the content's hash is the part's.
+    Raises ``DamagedDataError`` unless the hash, of the content or of the gzipped file, is the part's.
     """
+    if part.gzipped:
+        check_hash(f"{part.stem}.gz", payload, part.sha256)
     content = gunzip(payload, part.size) if payload.startswith(GZIP_MAGIC) else payload
     if len(content) != part.size:
         raise DamagedDataError(
@@ -83,5 +85,6 @@ def verify(payload: bytes, part: Part) -> bytes:
             given=[f"{len(content)} bytes of content"],
             fits=f"{part.size} bytes",
         )
-    check_hash(part.stem, content, part.sha256)
+    if not part.gzipped:
+        check_hash(part.stem, content, part.sha256)
     return content

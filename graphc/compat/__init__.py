@@ -1,0 +1,1 @@
+"""Other libraries' names over graphc, for programs that were written for them."""

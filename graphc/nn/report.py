@@ -1,0 +1,32 @@
+"""What a job tells at its end, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphc.nn.datasets import Digits
+from graphc.nn.training import Score
+
+NOTES = (Score(0.255, 0.925), Score(0.103, 0.970), Score(0.068, 0.979), Score(0.050, 0.985), Score(0.037, 0.989))
+"""What the notes on Chollet's book report for each epoch."""
+NOTES_TEST = "0.979 to 0.980"
+
+
+def of_data(data: Digits) -> str:
+    """How much of what is there, and where it came from, on one line."""
+    count, height, width = data.train_images.shape
+    return f"{data.name} from {data.source}: {count:,} training and {len(data.test_images):,} test images of {height} x {width}"
+
+
+def of_scores(epochs: Sequence[Score], test: Score, beside_notes: bool) -> str:
+    """A table of loss and accuracy: a line for each epoch and one for the test set, beside the notes' figures where they compare."""
+    rows = [_row(str(number), score) for number, score in enumerate(epochs, 1)]
+    head, last = f"{'epoch':<5}  {'loss':>6}  {'accuracy':>8}", _row("test", test)
+    if beside_notes:
+        rows = [f"{row}   {notes.loss:11.3f}  {notes.accuracy:8.3f}" for row, notes in zip(rows, NOTES, strict=True)]
+        head, last = f"{head}   notes: loss  accuracy", f"{last}   {NOTES_TEST:>21}"
+    return "\n".join(["", head, *rows, last, ""])
+
+
+def _row(name: str, score: Score) -> str:
+    return f"{name:>5}  {score.loss:6.4f}  {score.accuracy:8.4f}"

@@ -1,0 +1,161 @@
+"""Configs: what JSON can hold, and the object again out of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.nn import losses, regularizers
+from graphc.nn.configured import Configured, ConfiguredRecord, class_named, packed, register, unpacked
+
+
+class Part(Configured):
+    """Arguments of each kind."""
+
+    kind = "part"
+
+    def __init__(self, size: int, *, rate: float = 0.5, inner: Any = None, **others: Any) -> None:
+        self.size, self.rate, self.inner, self.others = size, rate, inner, others
+
+
+class Point(ConfiguredRecord):
+    """Two fields, one with a default."""
+
+    kind = "point"
+    x: float
+    y: float = 2.0
+    unit: ClassVar[str] = "m"
+
+
+class NamedPoint(Point):
+    """A field before those of the class above."""
+
+    name: str = "p"
+
+
+class FixedPoint(NamedPoint):
+    """One field less."""
+
+    y: ClassVar[float] = 5.0  # type: ignore[misc]
+
+
+class Unnamed(Configured):
+    """Arguments that have no names."""
+
+    kind = "part"
+
+    def __init__(self, *values: int) -> None:
+        self.values = values
+
+
+@register
+def cubed(x: Any) -> Any:
+    """A function of the user's."""
+    return x**3
+
+
+def through_json(value: Any, objects: Any = None) -> Any:
+    return unpacked(json.loads(json.dumps(packed(value))), objects)
+
+
+def test_a_config_is_the_arguments_with_their_defaults() -> None:
+    assert Part(3, flag=True).get_config() == {"size": 3, "rate": 0.5, "inner": None, "flag": True}
+
+
+def test_a_part_of_a_config_may_be_configured() -> None:
+    again = through_json(Part(1, inner=[Part(2), {"a": regularizers.L2(0.5)}]))
+    assert isinstance(again, Part)
+    assert again.inner[0].size == 2
+    assert again.inner[1]["a"] == regularizers.L2(0.5)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, 3, 2.5, "relu", [1, [2.0, "a"]], {"a": [1], "b": {"c": None}}, gc.relu, cubed, losses.mean_squared_error],
+    ids=repr,
+)
+def test_values_come_back(value: Any) -> None:
+    assert through_json(value) == value
+
+
+def test_arrays_scalars_dtypes_and_tuples_come_back_as_what_json_has() -> None:
+    array = np.arange(6, dtype="int16").reshape(2, 3)
+    again = through_json(array)
+    assert again.dtype == array.dtype
+    np.testing.assert_array_equal(again, array)
+    assert through_json((np.float32(0.5), np.dtype("float32"), (1, 2))) == [0.5, "float32", [1, 2]]
+
+
+@pytest.mark.parametrize("value", [object(), lambda x: x, {1: 2}, int, np.sin], ids=["object", "lambda", "key", "class", "numpy's"])
+def test_what_has_no_form_is_refused(value: Any) -> None:
+    with pytest.raises(gc.errors.ArgumentError, match="has no form in a config"):
+        packed(value)
+
+
+def test_the_argument_that_has_no_form_is_named() -> None:
+    with pytest.raises(gc.errors.ArgumentError, match="Part: inner cannot be written down"):
+        Part(1, inner=object()).get_config()
+    with pytest.raises(gc.errors.ArgumentError, match="values has no names"):
+        Unnamed(1, 2).get_config()
+
+
+@pytest.mark.parametrize(
+    ("config", "word"),
+    [
+        ({"kind": "loss", "class_name": "Missing", "config": {}}, "'Missing', which is not known"),
+        ({"kind": "engine", "class_name": "Missing", "config": {}}, "none of this kind is"),
+        ({"module": "os", "function": "system"}, "'system', which is not known"),
+        ({"module": "graphc.ops", "function": "annotations"}, "'annotations', which is not known"),
+        ({"module": "graphc.ops", "function": "pointwise"}, "'pointwise', which is not known"),
+        ({"module": "graphc.nn.losses", "function": "_margin"}, "'_margin', which is not known"),
+    ],
+)
+def test_nothing_is_imported_or_run_because_a_config_names_it(config: dict[str, Any], word: str) -> None:
+    with pytest.raises(gc.errors.ArgumentError) as caught:
+        unpacked(config)
+    assert word in str(caught.value)
+
+
+def test_classes_of_users_are_apart_from_those_of_graphc_and_may_be_given() -> None:
+    class Hinge(losses.Loss):
+        """Not graphc's."""
+
+    assert packed(Hinge())["class_name"] == "Custom>Hinge"
+    assert class_named("Hinge", "loss") is losses.Hinge
+    assert class_named("Custom>Hinge", "loss") is Hinge
+    config = {"kind": "part", "class_name": "Elsewhere", "config": {"size": 1}}
+    assert isinstance(unpacked(config, {"Elsewhere": Part}), Part)
+    assert unpacked({"module": "theirs", "function": "f"}, {"f": abs}) is abs
+
+
+def test_a_record_is_its_fields() -> None:
+    assert Point(1.0) == Point(x=1.0, y=2.0) != Point(1.0, 3.0)
+    assert len({Point(1.0), Point(1.0, 2.0), Point(2.0)}) == 2
+    assert repr(Point(1.0)) == "Point(x=1.0, y=2.0)"
+    assert NamedPoint("q", 1.0).get_config() == {"name": "q", "x": 1.0, "y": 2.0}
+    assert FixedPoint("q", 1.0).get_config() == {"name": "q", "x": 1.0}
+    assert Point(1.0) != NamedPoint(x=1.0)
+
+
+def test_a_record_stays_as_it_is() -> None:
+    with pytest.raises(AttributeError, match="make another Point"):
+        Point(1.0).x = 2.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("call", "word"),
+    [
+        (lambda: Point(), "Point needs x"),
+        (lambda: Point(1, 2, 3), "Point takes 2 arguments, x, y, and not 3"),
+        (lambda: Point(1, x=2), "x is given twice"),
+        (lambda: Point(1, z=2), "z is no argument; its arguments are x, y"),
+        (lambda: FixedPoint(x=1, y=2), "y is no argument"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(call: Any, word: str) -> None:
+    with pytest.raises(TypeError, match=word):
+        call()
