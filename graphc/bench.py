@@ -24,7 +24,7 @@ import numpy as np
 import graphc as gc
 from graphc.core import describe, dtypes, sizes
 from graphc.core.errors import ArgumentError, BackendError
-from graphc.nn import dense_classifier, optimizers
+from graphc.nn import book, optimizers
 from graphc.pipeline import BACKENDS, Backend, Function
 
 BATCHES: Final = (1, 32, 128, 1024)
@@ -127,10 +127,11 @@ def _book(request: Request, skipped: list[str]) -> Iterator[Timing]:
 
 
 def _network() -> tuple[list[gc.Input], gc.Tensor, optimizers.Updates]:
-    network = dense_classifier()
-    gradients = gc.grad(network.loss, network.variables)
-    updates = optimizers.RMSprop().updates(dict(zip(network.variables, gradients, strict=True)))
-    return [network.image, network.label], network.loss, updates
+    network = book.network()
+    image, label, loss = book.loss_of(network)
+    weights = network.trainable_weights
+    updates = optimizers.RMSprop().updates(dict(zip(weights, gc.grad(loss, weights), strict=True)))
+    return [image, label], loss, updates
 
 
 def _script(request: Request) -> Iterator[Timing]:

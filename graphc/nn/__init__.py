@@ -8,12 +8,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from graphc.nn import optimizers
-from graphc.nn.progress import progress  # now, since a later import of the module would take its name
 
 if TYPE_CHECKING:
-    from graphc.nn import activations, constraints, datasets, initializers, layers, losses, metrics, regularizers
-    from graphc.nn.bar import ProgressBar
-    from graphc.nn.classifier import Classifier, dense_classifier
+    from graphc.nn import activations, callbacks, constraints, datasets, initializers, layers, losses, metrics, regularizers
     from graphc.nn.configured import register
     from graphc.nn.forward import Forward
     from graphc.nn.functional import Input
@@ -22,15 +19,15 @@ if TYPE_CHECKING:
     from graphc.nn.layer import Layer
     from graphc.nn.model import Model, Sequential
     from graphc.nn.nonfinite import NonFiniteWarning
+    from graphc.nn.progress import ProgressBar
+    from graphc.nn.saving import SavingWarning, load_model
     from graphc.nn.seeds import SeedGenerator, set_random_seed
-    from graphc.nn.training import Score, Standing, evaluate, features, train
     from graphc.nn.weights import WeightsError, load_weights, save_weights
 
 # What a program may do without comes when it is first asked for: data sets bring the network and its certificates along.
-_MODULES = ("activations", "constraints", "datasets", "initializers", "layers", "losses", "metrics", "regularizers")
+_MODULES = ("activations", "callbacks", "constraints", "datasets", "initializers", "layers", "losses", "metrics", "regularizers")
 _LATER = {
     "Callback": "hooks",
-    "Classifier": "classifier",
     "Forward": "forward",
     "History": "hooks",
     "Input": "functional",
@@ -39,26 +36,21 @@ _LATER = {
     "Layer": "layer",
     "Model": "model",
     "NonFiniteWarning": "nonfinite",
-    "ProgressBar": "bar",
-    "Score": "training",
+    "ProgressBar": "progress",
+    "SavingWarning": "saving",
     "SeedGenerator": "seeds",
     "Sequential": "model",
-    "Standing": "training",
     "WeightsError": "weights",
-    "dense_classifier": "classifier",
-    "evaluate": "training",
-    "features": "training",
+    "load_model": "saving",
     "load_weights": "weights",
     "register": "configured",
     "run": "job",
     "save_weights": "weights",
     "set_random_seed": "seeds",
-    "train": "training",
 }
 
 __all__ = [
     "Callback",
-    "Classifier",
     "Forward",
     "History",
     "Input",
@@ -68,30 +60,26 @@ __all__ = [
     "Model",
     "NonFiniteWarning",
     "ProgressBar",
-    "Score",
+    "SavingWarning",
     "SeedGenerator",
     "Sequential",
-    "Standing",
     "WeightsError",
     "activations",
+    "callbacks",
     "constraints",
     "datasets",
-    "dense_classifier",
-    "evaluate",
-    "features",
     "initializers",
     "layers",
+    "load_model",
     "load_weights",
     "losses",
     "metrics",
     "optimizers",
-    "progress",
     "register",
     "regularizers",
     "run",
     "save_weights",
     "set_random_seed",
-    "train",
 ]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
@@ -18,6 +19,7 @@ from graphc.core.errors import ArgumentError
 from graphc.core.leaf import input
 from graphc.feed import Batches
 from graphc.feed.batches import whole_number
+from graphc.nn.position import Position
 
 Array: TypeAlias = np.ndarray[Any, Any]
 BATCH_SIZE = 32
@@ -157,6 +159,20 @@ class Shuffled(Batches):
         return np.random.default_rng([self.seed, self.epoch]).permutation(self.rows)
 
 
+class Remaining(Batches):
+    """What is left of a pass when its first ``done`` batches are done; at least one."""
+
+    def __init__(self, batches: Batches, done: int) -> None:
+        super().__init__(batches.arrays, batches.size)
+        order = batches.order()
+        self._order = (np.arange(self.rows) if order is None else order)[done * batches.size :]
+        self.rows, self.held = len(self._order), batches.held
+
+    def order(self) -> Array:
+        """The rows that are left."""
+        return self._order
+
+
 @dataclass
 class Part:
     """Batches of one layout that follow one another."""
@@ -170,9 +186,19 @@ class Source:
 
     steps: int | None
 
-    def epoch(self, number: int) -> Iterator[Part]:
-        """The batches of an epoch."""
+    def epoch(self, number: int, done: int = 0) -> Iterator[Part]:
+        """The batches of an epoch, without the first ``done``; there is a part at least, perhaps one that is empty."""
         raise NotImplementedError
+
+    def order_at(self, number: int, steps: int) -> tuple[int, int]:
+        """The epoch that the order was drawn in which is in use after so many steps of an epoch, and how many batches came in it."""
+        return number, steps
+
+    def settle(self, number: int, steps: int) -> None:
+        """An epoch is over, after so many steps."""
+
+    def go_on(self, position: Position) -> None:
+        """Take up the order that was in use at a position; the next epoch is the one that it is in."""
 
 
 class ArraySource(Source):
@@ -184,15 +210,43 @@ class ArraySource(Source):
         self.steps = len(self.batches) if steps is None else steps
         self._cut = steps is not None
         self._rest: Iterator[Any] = iter(())
+        self._order = 0, len(self.batches)  # at the beginning of the epoch
 
-    def epoch(self, number: int) -> Iterator[Part]:
+    def epoch(self, number: int, done: int = 0) -> Iterator[Part]:
         """The batches of an epoch."""
         if isinstance(self.batches, Shuffled):
             self.batches.epoch = number
-        return iter([Part(self.layout, self._taken() if self._cut else self.batches)])
+        return iter([Part(self.layout, self._taken(done) if self._cut else self._after(done))])
 
-    def _taken(self) -> Iterator[Any]:
-        for _ in range(cast("int", self.steps)):
+    def order_at(self, number: int, steps: int) -> tuple[int, int]:
+        """See :meth:`Source.order_at`. It follows from the steps, since batches may be fetched before they are used."""
+        if not self._cut:
+            return number, steps
+        drawn, used = self._order
+        whole = len(self.batches)
+        return (drawn, used + steps) if used + steps <= whole else (number, (used + steps - 1) % whole + 1)
+
+    def settle(self, number: int, steps: int) -> None:
+        """See :meth:`Source.settle`."""
+        self._order = self.order_at(number, steps)
+
+    def go_on(self, position: Position) -> None:
+        """See :meth:`Source.go_on`."""
+        if isinstance(self.batches, Shuffled) and position.seed is not None:
+            self.batches.seed = position.seed
+        if self._cut:
+            if isinstance(self.batches, Shuffled):
+                self.batches.epoch = position.drawn
+            self._rest = iter(self._after(position.used))
+            self._order = position.drawn, position.used - position.steps
+
+    def _after(self, done: int) -> Any:
+        if not done:
+            return self.batches
+        return Remaining(self.batches, done) if done < len(self.batches) else ()
+
+    def _taken(self, done: int) -> Iterator[Any]:
+        for _ in range(cast("int", self.steps) - done):
             batch = next(self._rest, None)
             if batch is None:
                 self._rest = iter(self.batches)
@@ -210,10 +264,12 @@ class IterableSource(Source):
         self._one_pass = iter(batches) is batches if hasattr(batches, "__iter__") else False
         self._rest: Iterator[Any] | None = None
 
-    def epoch(self, number: int) -> Iterator[Part]:
+    def epoch(self, number: int, done: int = 0) -> Iterator[Part]:
         """The batches of an epoch, those of one layout together."""
         batches = (_unpacked(batch, self._class_weight) for batch in self._taken())
-        return (Part(layout, (arrays for arrays, _ in group)) for layout, group in itertools.groupby(batches, key=lambda pair: pair[1]))
+        for _, layout in deque(itertools.islice(batches, done), maxlen=1):
+            yield Part(layout, ())
+        yield from (Part(layout, (arrays for arrays, _ in group)) for layout, group in itertools.groupby(batches, key=lambda pair: pair[1]))
 
     def _taken(self) -> Iterator[Any]:
         if self._limit is None:

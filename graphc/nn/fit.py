@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from graphc.core import tree
 from graphc.core.errors import ArgumentError
-from graphc.feed import ADDED_AT_ONCE
+from graphc.feed import ADDED_AT_ONCE, Batches
 from graphc.feed.batches import whole_number
 from graphc.feed.calls import calls
 from graphc.feed.interrupts import Interrupts
@@ -19,6 +19,7 @@ from graphc.nn.compiled import Compiled, Kind, Step
 from graphc.nn.data import Part, Source, flat, parts_of, source, split, weighted_by_class
 from graphc.nn.hooks import Callbacks, History, listed_callbacks
 from graphc.nn.nonfinite import NonFiniteWarning
+from graphc.nn.position import Position
 from graphc.nn.seeds import make_seed
 
 if TYPE_CHECKING:
@@ -41,6 +42,18 @@ class Totals:
         self._averaged = frozenset(averaged)
         self._sums: dict[str, Any] = {}
         self._waiting: list[tuple[list[int], Mapping[str, Any], bool]] = []
+
+    def state(self) -> dict[str, Array]:
+        """The sums so far, for :meth:`go_on`."""
+        self._add_up()
+        counts = {"steps": np.array(self.steps), "rows": np.array(self.rows)}
+        return counts | {f"sum of {name}": np.asarray(value, np.float64) for name, value in self._sums.items()}
+
+    def go_on(self, state: Mapping[str, Array]) -> None:
+        """Begin with these sums."""
+        if state:
+            self.steps, self.rows = int(state["steps"]), int(state["rows"])
+            self._sums = {name.removeprefix("sum of "): value for name, value in state.items() if name not in ("steps", "rows")}
 
     def add(self, result: Mapping[str, Any], rows: int | list[int]) -> None:
         """Add what a step on so many rows returned; or, stacked, what several did, on so many rows each."""
@@ -74,6 +87,7 @@ class _Epoch:
     kind: Kind
     compiled: Compiled
     callbacks: Callbacks
+    before: Mapping[str, Array] | None = None  # what batches that are done already came to
     totals: Totals | None = None
     step: Step | None = None
 
@@ -83,6 +97,7 @@ class _Epoch:
             self.step = self.compiled.step(self.kind, part.layout)
             if self.totals is None:
                 self.totals = Totals(self.step.averaged)
+                self.totals.go_on(self.before or {})
             self._over(part, self.step)
             if stop():
                 return
@@ -111,8 +126,8 @@ class _Epoch:
             return whole_number("steps_per_call", self.compiled.steps_per_call, least=1)
         if not self.compiled.on_jax:
             return 1
-        length = len(part.batches) if hasattr(part.batches, "__len__") else STEPS_PER_CALL  # type: ignore[arg-type]
-        return equal_calls(length)
+        batches = part.batches  # of arrays, the last batch is a call of its own if it is smaller
+        return equal_calls(batches.rows // batches.size) if isinstance(batches, Batches) else STEPS_PER_CALL
 
     @property
     def figures(self) -> dict[str, float]:
@@ -128,12 +143,67 @@ def equal_calls(steps: int, most: int = STEPS_PER_CALL) -> int:
     return even if 4 * even >= min(steps, most) else most
 
 
+@dataclass
+class _Going:
+    """A training that is going on."""
+
+    source: Source
+    seed: int | None
+    heard: Callbacks
+    number: int
+    epoch: _Epoch | None = None
+
+    @property
+    def position(self) -> Position:
+        """Where it is."""
+        totals = None if self.epoch is None else self.epoch.totals
+        steps = 0 if totals is None else totals.steps
+        drawn, used = self.source.order_at(self.number, steps)
+        sums = {} if totals is None else totals.state()
+        return Position(self.number, steps, self.seed, drawn, used, sums, self.heard.states())
+
+    def end(self) -> None:
+        """The epoch is over."""
+        self.source.settle(self.number, cast("Totals", cast("_Epoch", self.epoch).totals).steps)
+        self.number, self.epoch = self.number + 1, None
+
+
 class Fitting:
     """A model, and what ``compile`` made for it."""
 
     def __init__(self, model: Model, compiled: Compiled) -> None:
         self.model, self.compiled = model, compiled
         self._validation: tuple[Any, Source] | None = None
+        self._going: _Going | None = None
+        self._resumed: Position | None = None
+        self._anyway = False
+
+    @property
+    def position(self) -> Position | None:
+        """Where the training is that is going on, or where the last one ended."""
+        return self._resumed if self._going is None else self._going.position
+
+    def resume(self, position: Position, *, anyway: bool = False) -> None:
+        """Go on from a position in the next ``fit`` whose ``initial_epoch`` is that of the position, or in the next one ``anyway``.
+
+        Within ``on_train_begin`` the next one is the one that begins.
+        """
+        self._resumed, self._anyway, self._going = position, anyway, None
+
+    def _begin(self, source: Source, seed: int | None, heard: Callbacks, initial_epoch: int) -> Position:
+        given, self._resumed = self._resumed, None
+        if given is None or not (self._anyway or given.epoch == initial_epoch):
+            given = Position(initial_epoch, seed=seed)
+        else:
+            self._anyway = False
+            seed = seed if seed is None or given.seed is None else given.seed
+            if source.steps is not None and given.steps > source.steps:
+                told = f"fit goes on after {given.steps} batches of epoch {given.epoch + 1}, which has {source.steps}"
+                raise ArgumentError(told, fits="the data and the batch size of the training that is to go on, or another initial_epoch")
+            source.go_on(given)
+            heard.go_on(given.callbacks)
+        self._going = _Going(source, seed, heard, given.epoch)
+        return given
 
     # ------------------------------------------------------------ training
     def fit(
@@ -169,15 +239,23 @@ class Fitting:
         if validation_data is not None:
             given = parts_of(validation_data) if isinstance(validation_data, tuple | list) else (validation_data, None, None)
             validation = source(*given, batch_size=validation_batch_size or batch_size, steps=validation_steps, what="fit: validation_data")
-        heard = self._heard(callbacks, verbose, {"epochs": epochs, "steps": training.steps}, history := History())
-        self.model.stop_training = False
+        with self._heard(callbacks, verbose, {"epochs": epochs, "steps": training.steps}, history := History()) as heard:
+            self.model.stop_training = False
+            heard.tell("on_train_begin", None)
+            start = self._begin(training, seed, heard, initial_epoch)
+            self._train(cast("_Going", self._going), start, epochs, validation, validated)
+        return history
+
+    def _train(self, going: _Going, start: Position, epochs: int, validation: Source | None, validated: Callable[[int], bool]) -> None:
+        heard = going.heard
         logs: dict[str, float] = {}
-        heard.tell("on_train_begin", None)
-        for number in range(initial_epoch, epochs):
+        for number in range(start.epoch, epochs):
             heard.tell("on_epoch_begin", number, None)
-            epoch = _Epoch("train", self.compiled, heard)
-            epoch.run(training.epoch(number), lambda: self.model.stop_training)
+            first = number == start.epoch
+            going.epoch = epoch = _Epoch("train", self.compiled, heard, start.totals if first else None)
+            epoch.run(going.source.epoch(number, start.steps if first else 0), lambda: self.model.stop_training)
             logs = epoch.figures
+            going.end()
             self._warn_of(logs, number)
             if validation is not None and validated(number + 1):
                 logs = logs | {f"val_{name}": value for name, value in self._tested(validation, heard).items()}
@@ -186,15 +264,15 @@ class Fitting:
                 break
         if self.compiled.optimizer is not None:
             self.compiled.optimizer.finalize_variable_values(self.compiled.trained() if self.model.built else [])
+        self.resume(replace(going.position, callbacks=()))
         heard.tell("on_train_end", logs)
-        return history
 
     def _heard(self, callbacks: Any, verbose: Any, params: dict[str, Any], *more: Any) -> Callbacks:
         """The user's callbacks and our own; who was made a list of callbacks before keeps it."""
         if isinstance(callbacks, Callbacks):
             return callbacks
         listed = listed_callbacks(callbacks)
-        from graphc.nn.bar import bar
+        from graphc.nn.progress import bar
 
         shown = bar(verbose)
         return Callbacks([*more, *([] if shown is None else [shown]), *listed], self.model, {"verbose": verbose, **params})
@@ -202,7 +280,7 @@ class Fitting:
     def _warn_of(self, logs: Mapping[str, float], epoch: int) -> None:
         if self.compiled.on_jax and not np.isfinite(logs["loss"]):
             advice = 'compile(backend="numpy") names the first node that is not finite, and backend=gc.Jax(check=True) is an error there'
-            warnings.warn(NonFiniteWarning(f"the loss of epoch {epoch + 1} is {logs['loss']}; {advice}"), stacklevel=4)
+            warnings.warn(NonFiniteWarning(f"the loss of epoch {epoch + 1} is {logs['loss']}; {advice}"), stacklevel=5)
 
     # ------------------------------------------------------------ evaluation and prediction
     def evaluate(
@@ -210,8 +288,8 @@ class Fitting:
     ) -> dict[str, float]:
         """See :meth:`graphc.nn.Model.evaluate`."""
         data = source(x, y, weight, batch_size=batch_size, steps=steps, what="evaluate")
-        heard = self._heard(callbacks, verbose, {"epochs": 1, "steps": data.steps})
-        return self._tested(data, heard)
+        with self._heard(callbacks, verbose, {"epochs": 1, "steps": data.steps}) as heard:
+            return self._tested(data, heard)
 
     def _tested(self, data: Source, heard: Callbacks) -> dict[str, float]:
         heard.tell("on_test_begin", None)
@@ -226,7 +304,10 @@ class Fitting:
     def predict(self, x: Any, batch_size: int | None, verbose: Any, steps: int | None, callbacks: Any) -> Any:
         """See :meth:`graphc.nn.Model.predict`."""
         data = source(x, batch_size=batch_size, steps=steps, what="predict")
-        heard = self._heard(callbacks, verbose, {"epochs": 1, "steps": data.steps})
+        with self._heard(callbacks, verbose, {"epochs": 1, "steps": data.steps}) as heard:
+            return self._predicted(data, heard)
+
+    def _predicted(self, data: Source, heard: Callbacks) -> Any:
         heard.tell("on_predict_begin", None)
         found: list[list[Any]] = []
         step: Step | None = None

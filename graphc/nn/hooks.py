@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from graphc.core.errors import ArgumentError
 
@@ -33,6 +33,13 @@ class Callback:
     def set_params(self, params: dict[str, Any]) -> None:
         """Called before all else."""
         self.params = params
+
+    def get_state(self) -> Mapping[str, Any]:
+        """What the callback needs, beside its arguments, to go on in another process: numbers, strings, None, lists of arrays by name."""
+        return {}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`get_state` told; called after ``on_train_begin``."""
 
     def is_due(self) -> bool:
         """Whether the hooks after batches are to be called now; a callback that need not hear each time may say no."""
@@ -88,6 +95,9 @@ class Callback:
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """After a batch of ``predict``."""
 
+    def on_exception(self, exception: BaseException) -> None:
+        """Before an exception, Ctrl-C among them, leaves ``fit``, ``evaluate`` or ``predict``; no other hook is called after it."""
+
 
 HOOKS = tuple([name for name in vars(Callback) if name.startswith("on_")])
 
@@ -111,7 +121,7 @@ class History(Callback):
 
 
 class Callbacks:
-    """Several callbacks as one: ``tell("on_epoch_end", 3, logs)``. Objects with some of the hooks will do.
+    """Several callbacks as one: ``tell("on_epoch_end", 3, logs)``, and in a ``with`` of it ``on_exception``. Objects with some hooks will do.
 
     Raises :class:`ArgumentError` for what has none of them.
     """
@@ -126,6 +136,13 @@ class Callbacks:
             if hasattr(callback, "set_params"):
                 callback.set_params(params)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: Any, exception: BaseException | None, _trace: Any) -> None:
+        if exception is not None:
+            self.tell("on_exception", exception)
+
     def tell(self, hook: str, *arguments: Any) -> None:
         """Call this hook of all callbacks."""
         for method in self._methods(hook):
@@ -134,6 +151,18 @@ class Callbacks:
     def due(self, hook: str) -> list[Callable[..., Any]]:
         """This hook of the callbacks that have something to do there now."""
         return [method for method in self._methods(hook) if not isinstance(one := _owner(method), Callback) or one.is_due()]
+
+    def states(self) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+        """The states of those that have one, each with the name of its class."""
+        having = [one for one in self.all if getattr(type(one), "get_state", Callback.get_state) is not Callback.get_state]
+        return tuple([(type(one).__name__, one.get_state()) for one in having])
+
+    def go_on(self, states: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        """Give callbacks the states that :meth:`states` told, those of one class in their order."""
+        for name in dict.fromkeys([name for name, _ in states]):
+            ones = [one for one in self.all if type(one).__name__ == name and hasattr(one, "set_state")]
+            for one, state in zip(ones, [state for other, state in states if other == name], strict=False):
+                one.set_state(state)
 
     @functools.cached_property
     def _table(self) -> dict[str, list[Callable[..., Any]]]:

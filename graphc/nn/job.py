@@ -6,22 +6,26 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 import graphc as gc
-from graphc.nn import datasets, optimizers, report
-from graphc.nn.classifier import Classifier, dense_classifier
+from graphc.nn import book, datasets, report
 from graphc.nn.datasets import Digits
-from graphc.nn.progress import progress
-from graphc.nn.training import Standing, Step, equal_calls, evaluate, features, train
+from graphc.nn.hooks import Callback, Logs
+from graphc.nn.model import Model
+from graphc.nn.optimizers import RMSprop
+from graphc.nn.progress import ProgressBar
+from graphc.nn.seeds import set_random_seed
 from graphc.nn.weights import save_weights
 
+Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
 WEIGHTS, PICTURE = "weights.safetensors", "backprop.svg"
+EVALUATED_AT_ONCE = 1_000
 
 
 class JobError(gc.errors.GraphcError):
@@ -57,59 +61,49 @@ def _say(text: str) -> None:
 def run(job: Job, say: Say = _say) -> None:
     """Do the job; ``say`` gets the lines for the user. Progress goes to standard error.
 
-    The weights are saved after every epoch. Raises :class:`JobError` where ``out`` is no place to write, the errors of loading,
-    compiling, saving and drawing, and :class:`InterruptedJob` after Ctrl-C.
+    The weights are saved after every epoch. Random numbers, those of the program too, are those of ``job.seed`` from here on. Raises
+    :class:`JobError` where ``out`` is no place to write, the errors of loading, compiling, saving and drawing, and
+    :class:`InterruptedJob` after Ctrl-C.
     """
-    done: list[Standing] = []
+    saving = _Saving(job.out / WEIGHTS)
     try:
-        _Run(job, say, done).run()
+        _run(job, say, saving)
     except KeyboardInterrupt:
-        raise InterruptedJob(_kept(job, done)) from None
+        raise InterruptedJob(_kept(job, len(saving.done))) from None
 
 
-@dataclass(frozen=True)
-class _Run:
-    """One run of a job; ``done`` has an entry for each epoch whose weights are saved."""
+class _Saving(Callback):
+    """Saves the weights after each epoch; ``done`` has the figures of the epochs for which that was done."""
 
-    job: Job
-    say: Say
-    done: list[Standing] = field(default_factory=list[Standing])
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.done: list[Logs] = []
 
-    def run(self) -> None:
-        _check_out(self.job.out)
-        gc.compile([], gc.constant(0.0), backend=self.job.backend)  # a backend that is missing says so before a download
-        data = _load(self.job)
-        self.say(report.of_data(data))
-        network, step, score = self._built(data)
-        self._train(step, data, network)
-        test = evaluate(score, features(data.test_images), data.test_labels.astype(np.int32))
-        self.say(report.of_scores([epoch.score for epoch in self.done], test, self.job.is_the_books))
-        self.say(f"saved {self.job.out / WEIGHTS}: the weights")
-        _draw(network, self.job.out / PICTURE)  # last, so that nothing is lost by it
-        self.say(f"saved {self.job.out / PICTURE}: the graph of the loss, and the reversed graph")
-
-    def _built(self, data: Digits) -> tuple[Classifier, Step, Step]:
-        job, seeds = self.job, _seeds(self.job.seed)
-        network = dense_classifier(data.train_images[0].size, seeds=(seeds[0], seeds[1]))
-        gradients: Any = gc.grad(network.loss, network.variables)
-        updates = optimizers.RMSprop(learning_rate=1e-3, rho=0.9).updates(dict(zip(network.variables, gradients, strict=True)))
-        inputs, outputs = [network.image, network.label], [network.loss, network.accuracy]
-        step = gc.compile(inputs, outputs, updates=updates, backend=job.backend)
-        return network, step, gc.compile(inputs, outputs, backend=job.backend)
-
-    def _train(self, step: Step, data: Digits, network: Classifier) -> None:
-        job, images, labels = self.job, features(data.train_images), data.train_labels.astype(np.int32)
-        many = equal_calls(len(images), job.batch_size) if job.backend == "jax" else 1
-        options: Any = {"epochs": job.epochs, "batch_size": job.batch_size, "seed": _seeds(job.seed)[2], "steps_per_call": many}
-        with progress() as listen:
-            for epoch in train(step, images, labels, **options, listen=listen):
-                save_weights(job.out / WEIGHTS, network.variables)
-                self.done.append(epoch)
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        save_weights(self.path, self.model.weights)
+        self.done.append(logs or {})
 
 
-def _seeds(seed: int) -> list[int]:
-    """Seeds for the two kernels and for the order of the images; none can be told from another by its numbers."""
-    return [int(word) for word in np.random.SeedSequence(seed).generate_state(3)]
+def _run(job: Job, say: Say, saving: _Saving) -> None:
+    _check_out(job.out)
+    gc.compile([], gc.constant(0.0), backend=job.backend)  # a backend that is missing says so before a download
+    data = _load(job)
+    say(report.of_data(data))
+    set_random_seed(job.seed)
+    model = book.network(data.train_images[0].size)
+    model.compile(RMSprop(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"], backend=job.backend)
+    heard = [ProgressBar(sys.stderr), saving]
+    model.fit(_features(data.train_images), data.train_labels, job.batch_size, job.epochs, verbose=0, callbacks=heard)
+    test = model.evaluate(_features(data.test_images), data.test_labels, EVALUATED_AT_ONCE, verbose=0, return_dict=True)
+    say(report.of_scores(saving.done, test, job.is_the_books))
+    say(f"saved {job.out / WEIGHTS}: the weights")
+    _draw(model, job.out / PICTURE)  # last, so that nothing is lost by it
+    say(f"saved {job.out / PICTURE}: the graph of the loss, and the reversed graph")
+
+
+def _features(images: Array) -> Array:
+    """Images of bytes, ``(n, height, width)``, as float32 of shape ``(n, height * width)`` in 0 to 1."""
+    return np.divide(images.reshape(len(images), -1), np.float32(255), dtype=np.float32)
 
 
 def _load(job: Job) -> Digits:
@@ -130,10 +124,11 @@ def _check_out(out: Path) -> None:
             raise JobError(f"nothing can be saved as {out / name}", given=["that is a folder"], fits=f"another --out, or {name} renamed")
 
 
-def _draw(network: Classifier, path: Path) -> None:
+def _draw(model: Model, path: Path) -> None:
+    _image, _label, loss = book.loss_of(model)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        picture = gc.draw(network.loss, wrt=network.variables)
+        picture = gc.draw(loss, wrt=model.trainable_weights)
         try:
             picture.save(path)
         except OSError as error:
@@ -143,7 +138,7 @@ def _draw(network: Classifier, path: Path) -> None:
         print(f"note: {warning.message}", file=sys.stderr)
 
 
-def _kept(job: Job, done: list[Standing]) -> str:
-    if not done:
+def _kept(job: Job, epochs: int) -> str:
+    if not epochs:
         return "interrupted before the end of the first epoch: nothing was saved"
-    return f"interrupted: {job.out / WEIGHTS} has the weights after epoch {done[-1].epoch} of {job.epochs}"
+    return f"interrupted: {job.out / WEIGHTS} has the weights after epoch {epochs} of {job.epochs}"

@@ -7,6 +7,7 @@ of another.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
@@ -16,7 +17,7 @@ from graphc.backends import Backend
 from graphc.core import Tensor, tree
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.leaf import input
-from graphc.nn import functional
+from graphc.nn import functional, saving
 from graphc.nn.compiled import Compiled
 from graphc.nn.configured import Objects, packed, unpacked
 from graphc.nn.fit import Fitting, History
@@ -24,6 +25,7 @@ from graphc.nn.forward import Forward, current
 from graphc.nn.functional import InputLayer, Network, Symbol, named_sizes
 from graphc.nn.layer import Layer, parameters_of, shapes_of
 from graphc.nn.naming import snake_case, unique_name
+from graphc.nn.position import Position
 
 L = TypeVar("L", bound=Layer)
 
@@ -54,6 +56,7 @@ class Model(Layer):
         self._compiled_for: Compiled | None = None
         self._fitting: Fitting | None = None
         self.stop_training = False
+        self._met_shape: Any = None
         default = "functional" if type(self) is Model else snake_case(type(self).__name__)
         super().__init__(name=name or unique_name(default), dtype=dtype)
         if inputs is not None:
@@ -175,6 +178,16 @@ class Model(Layer):
             return
         with Forward():
             self(_mapped_shapes(lambda shape: input("x", named_sizes(shape, "x")), input_shape))
+
+    def _build_for(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        if not self.built and args:
+            self._met_shape = shapes_of(args[0])
+        super()._build_for(args, kwargs)
+
+    @property
+    def build_shape(self) -> Any:
+        """What :meth:`build` makes the same weights of, or None where that is not known."""
+        return self._met_shape if self._network is None else self.input_shape
 
     def summary(self, line_length: int | None = None, print_fn: Callable[[str], Any] | None = None, expand_nested: bool = False) -> None:
         """Print the layers with their output shapes and their numbers of parameters, and the memory of those.
@@ -356,6 +369,52 @@ class Model(Layer):
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for these samples."""
         return self._fits().predict_on_batch(x)
+
+    # ------------------------------------------------------------ files
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True) -> None:
+        """Write the model to a file: structure, weights, what ``compile`` was told, and the state of the training.
+
+        :func:`graphc.nn.load_model` reads it. An earlier file stays whole until the new one is. The options of :class:`graphc.Jax` are
+        not written, only that it was JAX.
+
+        Args:
+            filepath: the file; any name will do.
+            overwrite: whether a file that is there may be replaced.
+            include_optimizer: whether a training is to go on from the file: with the optimiser's state and what ``compile`` was told.
+
+        Raises:
+            ArgumentError: a part that has no form in a file, such as a ``Lambda`` of a function that is not registered.
+            WeightsError: a model without weights as yet, or a file that cannot be written.
+        """
+        saving.save_model(self, filepath, overwrite, include_optimizer)
+
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write the weights, the states of random numbers and, as Keras does, the optimiser's state to a file, without the structure.
+
+        Raises :class:`WeightsError` as :meth:`save` does.
+        """
+        saving.save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
+        """Take weights from a file that :meth:`save_weights` or :meth:`save` wrote, or Keras 3 (``.weights.h5``, ``.keras``).
+
+        A model that is compiled takes the optimiser's state as well, and ``fit`` with the ``initial_epoch`` that the file was written in
+        goes on as if it had not stopped: with the next batch, if that was in the middle of an epoch.
+
+        Raises:
+            WeightsError: no such file, a damaged one, or one whose weights have other shapes, of which none is taken then; with
+                ``skip_mismatch`` those that fit are, and a warning says how many do not.
+        """
+        saving.load_weights(self, filepath, skip_mismatch)
+
+    @property
+    def position(self) -> Position | None:
+        """Where the training is that is going on, or where the last one ended, or the file that was loaded was written."""
+        return self._fits().position
+
+    def go_on(self, position: Position, *, anyway: bool = False) -> None:
+        """Go on from a position in the next ``fit`` whose ``initial_epoch`` is that of the position, or in the next one ``anyway``."""
+        self._fits().resume(position, anyway=anyway)
 
     # ------------------------------------------------------------ config
     def get_config(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -32,20 +33,7 @@ def save_weights(path: str | os.PathLike[str], variables: Iterable[Variable]) ->
     The file is written under another name, forced to the disk and renamed: whatever happens on the way, an earlier file stays whole.
     Raises :class:`WeightsError` for variables without a name of their own, and where the file cannot be written.
     """
-    from safetensors.numpy import save
-
-    target = Path(path)
-    # A view from a transpose is stored column by column, which the format does not have.
-    content = save({name: np.array(variable.value, order="C") for name, variable in _named(variables).items()})
-    try:
-        write_whole(target, content)
-    except OSError as error:
-        raise WeightsError(
-            f"the weights cannot be saved to {target}",
-            given=[error.strerror or str(error), state_of(target)],
-            fits=f"a folder that can be written to, with {len(content)} bytes free",
-        ) from error
-    return target
+    return write(Path(path), {name: variable.value for name, variable in _named(variables).items()})
 
 
 def load_weights(path: str | os.PathLike[str], variables: Iterable[Variable]) -> None:
@@ -54,10 +42,27 @@ def load_weights(path: str | os.PathLike[str], variables: Iterable[Variable]) ->
     Raises :class:`WeightsError` unless the file has these names and no others, with the shapes and dtypes of the variables.
     """
     named = _named(variables)
-    arrays = _read(Path(path))
+    arrays, _ = read(Path(path))
     _check(Path(path), arrays, named)
     for name, variable in named.items():
         variable.assign(arrays[name])
+
+
+def write(target: Path, arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None, what: str = "the weights") -> Path:
+    """Write arrays by name, and texts by name, to a safetensors file, as :func:`save_weights` does; return its path."""
+    from safetensors.numpy import save
+
+    # A view from a transpose is stored column by column, which the format does not have.
+    content = save({name: np.array(array, order="C") for name, array in arrays.items()}, None if metadata is None else dict(metadata))
+    try:
+        write_whole(target, content)
+    except OSError as error:
+        raise WeightsError(
+            f"{what} cannot be saved to {target}",
+            given=[error.strerror or str(error), state_of(target)],
+            fits=f"a folder that can be written to, with {len(content)} bytes free",
+        ) from error
+    return target
 
 
 def _named(variables: Iterable[Variable]) -> dict[str, Variable]:
@@ -71,12 +76,15 @@ def _named(variables: Iterable[Variable]) -> dict[str, Variable]:
     return named
 
 
-def _read(path: Path) -> dict[str, Array]:
+def read(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
+    """The arrays and the texts of a safetensors file. Raises :class:`WeightsError` where it is none, is damaged or cannot be read."""
     from safetensors import SafetensorError, deserialize  # pyright: ignore[reportUnknownVariableType]  # its stub has no types
 
     try:
-        entries: Entries = deserialize(path.read_bytes())
-        return {name: _array(name, entry) for name, entry in entries}
+        content = path.read_bytes()
+        entries: Entries = deserialize(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return {name: _array(name, entry) for name, entry in entries}, header.get("__metadata__", {})
     except OSError as error:
         given = [error.strerror or str(error)]
         raise WeightsError(f"no weights can be read from {path}", given=given, fits="a file made by save_weights") from error

@@ -14,7 +14,8 @@ from graphc.core import OPS, Op
 from graphc.core.errors import BackendError
 from graphc.grad import vjp
 from graphc.lower.targets.jax.devices import device, seen
-from graphc.nn.classifier import dense_classifier
+from graphc import nn
+from graphc.nn import book
 from graphc.nn.optimizers import RMSprop
 from graphc.testing import calls
 
@@ -54,16 +55,19 @@ def test_every_op_is_numpys_and_so_are_gradients(op: Op) -> None:
 
 def trained(backend: Any, dtype: str | None = None, steps: int = 20) -> tuple[np.ndarray, list[Any]]:
     """The losses and the weights of so many steps of a small network, from the same start."""
-    net = dense_classifier(pixels=64, units=32, classes=10)
+    nn.set_random_seed(0)
+    network = book.network(pixels=64, units=32)
+    image, label, loss = book.loss_of(network)
+    weights = network.trainable_weights
     rng = np.random.default_rng(0)
     images, labels = rng.random((steps, 128, 64), "float32"), rng.integers(0, 10, (steps, 128)).astype("int32")
-    loss = net.loss if dtype is None else gc.mixed_precision(net.loss, dtype)
+    loss = loss if dtype is None else gc.mixed_precision(loss, dtype)
     scaling = gc.LossScale(init_scale=2.0**24) if dtype == "float16" else None
-    gradients = (scaling.grad if scaling else gc.grad)(loss, list(net.variables))
-    updates: dict[Any, Any] = RMSprop().updates(dict(zip(net.variables, gradients, strict=True)))
-    step = gc.compile([net.image, net.label], loss, scaling.updates(updates, gradients) if scaling else updates, backend=backend)
-    losses = [step(image, label) for image, label in zip(images, labels, strict=True)]
-    return np.array([float(loss) for loss in losses]), [weight.value for weight in net.variables]
+    gradients = (scaling.grad if scaling else gc.grad)(loss, weights)
+    updates: dict[Any, Any] = RMSprop().updates(dict(zip(weights, gradients, strict=True)))
+    step = gc.compile([image, label], loss, scaling.updates(updates, gradients) if scaling else updates, backend=backend)
+    losses = [step(*batch) for batch in zip(images, labels, strict=True)]
+    return np.array([float(loss) for loss in losses]), [weight.value for weight in weights]
 
 
 def test_training_is_that_of_the_cpu() -> None:

@@ -14,7 +14,7 @@ import graphc as gc
 from graphc import nn
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.nn import Input, Model, Sequential
-from graphc.nn.bar import ProgressBar, figures
+from graphc.nn.progress import ProgressBar, figures
 from graphc.nn.layers import Dense
 
 Array = np.ndarray[Any, Any]

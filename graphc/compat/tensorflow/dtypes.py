@@ -126,10 +126,10 @@ class TensorShape(tuple[Dim, ...]):
         return count
 
     def __repr__(self) -> str:
-        return f"TensorShape({[*self]})"  # pyright: ignore[reportUnknownVariableType]
+        return f"TensorShape([{', '.join(map(str, self))}])"
 
     def __str__(self) -> str:
-        return tuple.__repr__(self)
+        return repr(tuple(self))
 
 
 def shape_of(sizes: Any) -> tuple[int, ...]:

@@ -181,7 +181,7 @@ def _made(body: Callable[..., Any], listed: bool, types: tuple[TensorType | None
 
 
 def _form(result: Any) -> Callable[[list[Tensor]], Any]:
-    return getattr(result, "_make", type(result))
+    return getattr(result, "_make", tuple if isinstance(result, tuple) else list)
 
 
 class _Slice(tuple[Any, ...]):

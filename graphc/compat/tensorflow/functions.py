@@ -454,8 +454,8 @@ def unstack(value: Any, num: int | None = None, axis: int = 0) -> Any:
 @function("value")
 def split(value: Any, num_or_size_splits: Any, axis: int = 0) -> Any:
     """An axis in so many parts, or in parts of these sizes, as a list."""
-    parts = num_or_size_splits
-    bounds = parts if isinstance(parts, int) else [int(bound) for bound in np.cumsum(parts)[:-1]]
+    sizes = num_or_size_splits
+    bounds: Any = sizes if isinstance(sizes, int) else [int(bound) for bound in np.cumsum(sizes)[:-1]]
     return list(gc.split(value, bounds, axis=axis))
 
 
@@ -562,10 +562,13 @@ def _descends(direction: str) -> bool:
 
 def getitem(x: Any, index: Any) -> Any:
     """``x[index]``: whole numbers, slices, ``None`` and ``...``, as in NumPy; not arrays, for which there are gather and boolean_mask."""
-    parts: Any = index if isinstance(index, tuple) else (index,)
-    if any(isinstance(part, list | np.ndarray) or (isinstance(part, Tensor) and part.ndim) for part in parts):  # pyright: ignore[reportUnknownVariableType]
+    if any(map(_is_array, index if isinstance(index, tuple) else (index,))):  # pyright: ignore[reportUnknownArgumentType]
         raise ArgumentError(f"x[{index!r}]", fits="whole numbers and slices; tf.gather(x, indices), tf.boolean_mask(x, mask)")
     return _getitem(x, index=index)
+
+
+def _is_array(part: Any) -> bool:
+    return isinstance(part, list | np.ndarray) or (isinstance(part, Tensor) and part.ndim > 0)
 
 
 @function("x")

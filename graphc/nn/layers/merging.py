@@ -135,7 +135,7 @@ class Concatenate(Merge):
         """The masks joined, where all of an input without one counts; None if there is none."""
         if previous_mask is None or all(mask is None for mask in previous_mask):
             return None
-        masks = [gc.ones_like(x, dtype="bool") if m is None else _spread(m, x) for m, x in zip(previous_mask, inputs, strict=True)]
+        masks = [gc.ones(x.shape, "bool") if m is None else _spread(m, x) for m, x in zip(previous_mask, inputs, strict=True)]
         joined = gc.concatenate(masks, axis=self.axis)
         return gc.any(joined, axis=-1)
 

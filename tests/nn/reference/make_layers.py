@@ -1,10 +1,12 @@
-"""Record what Keras's layers give, in layers.json beside this file. Run where Keras is: ``KERAS_BACKEND=jax python make_layers.py``.
+"""Record what Keras's layers give, in layers.json beside this file. Run where Keras is: ``KERAS_BACKEND=numpy python make_layers.py``.
 
-Inputs and weights are not recorded, but made of their shapes, by :func:`filled`, here and in the test.
+Inputs and weights are not recorded, but made of their shapes, by :func:`filled`, here and in the test. Keras computes with NumPy, which
+is quick for what is small.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,11 @@ def filled(shape: tuple[int, ...], seed: int, *, positive: bool = False) -> np.n
 def taken(shape: tuple[int, ...], seed: int, below: int | None) -> np.ndarray[Any, Any]:
     """An input: whole numbers below a number, or any."""
     return filled(shape, seed) if below is None else np.round(filled(shape, seed) * 99).astype("int32") % below
+
+
+def told(y: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], float]:
+    """Of an output 32 values at most, and a weighted sum of all."""
+    return y.ravel()[:: y.size // 32 + 1], float(np.sum(y.astype("float64") * filled(y.shape, 5)))
 
 
 def cases() -> Any:
@@ -202,16 +209,27 @@ def recorded(name: str, arguments: dict[str, Any], shapes: list[tuple[int, ...]]
     y = np.asarray(layer(inputs, **options))
     after = [np.asarray(w) for w in layer.get_weights()]
     case = {"class": name, "arguments": arguments, "shapes": shapes, **more, "weights": {w.name: w.shape for w in layer.weights}}
-    case["output"] = {"shape": y.shape, "values": np.round(y, 5).ravel().tolist()}
+    some, whole = told(y)
+    case["output"] = {"shape": y.shape, "values": np.round(some, 5).tolist(), "product": round(whole, 5)}
     if any((a != b).any() for a, b in zip(after, weights, strict=True)):
         case["after"] = [np.round(value, 6).tolist() for value in after]
     return case
 
 
+def arguments_of(name: str) -> list[tuple[str, Any]]:
+    """What a class takes, and its defaults, "needed" where it has none."""
+    parameters = list(inspect.signature(getattr(keras.layers, name).__init__).parameters.values())[1:]
+    return [(p.name, "needed" if p.default is p.empty else p.default) for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+
+
 def main() -> None:
     """Write the file."""
-    lines = [json.dumps(recorded(*case[:3], case[3] if len(case) > 3 else {})) for case in cases()]
-    (Path(__file__).parent / "layers.json").write_text('{"keras": "' + keras.__version__ + '", "cases": [\n' + ",\n".join(lines) + "\n]}\n")
+    lines = [recorded(*case[:3], case[3] if len(case) > 3 else {}) for case in cases()]
+    names = dict.fromkeys([*[line["class"] for line in lines], "Lambda"])
+    arguments = ",\n".join([f"{json.dumps(name)}: {json.dumps(arguments_of(name))}" for name in names])
+    text = ",\n".join([json.dumps(line) for line in lines])
+    whole = f'{{"keras": "{keras.__version__}", "arguments": {{\n{arguments}\n}}, "cases": [\n{text}\n]}}\n'
+    (Path(__file__).parent / "layers.json").write_text(whole)
 
 
 if __name__ == "__main__":
