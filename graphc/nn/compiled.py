@@ -88,6 +88,7 @@ class Compiled:
         self.steps_per_call = steps_per_call
         self.on_jax = options_of(backend) is not None
         self.names: list[str] = []
+        self.measured: list[Measured] = []
         self._steps: dict[Any, Step] = {}
         self._trained = model.trainable_weights if model.built else None
         for factor in tree.flatten(loss_weights)[0]:
@@ -127,7 +128,7 @@ class Compiled:
         scored = _Scored(self, outputs, y, weight, forward)
         updates = {**forward.updates, **self._updates(scored.total)} if kind == "train" else {}
         results = scored.results
-        self.names = scored.names
+        self.names, self.measured = scored.names, scored.measured
         function: Function | Watched
         if kind == "train" and not self.on_jax:
             function = watched(inputs, results, updates, scored.total)

@@ -249,7 +249,7 @@ class Fitting:
     def _train(self, going: _Going, start: Position, epochs: int, validation: Source | None, validated: Callable[[int], bool]) -> None:
         heard = going.heard
         logs: dict[str, float] = {}
-        for number in range(start.epoch, epochs):
+        for number in range(start.epoch, start.epoch if self.model.stop_training else epochs):
             heard.tell("on_epoch_begin", number, None)
             first = number == start.epoch
             going.epoch = epoch = _Epoch("train", self.compiled, heard, start.totals if first else None)
@@ -275,7 +275,7 @@ class Fitting:
         from graphc.nn.progress import bar
 
         shown = bar(verbose)
-        return Callbacks([*more, *([] if shown is None else [shown]), *listed], self.model, {"verbose": verbose, **params})
+        return Callbacks([*listed, *more, *([] if shown is None else [shown])], self.model, {"verbose": verbose, **params})
 
     def _warn_of(self, logs: Mapping[str, float], epoch: int) -> None:
         if self.compiled.on_jax and not np.isfinite(logs["loss"]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from graphc.core.errors import ArgumentError
 
@@ -25,6 +25,8 @@ class Callback:
 
     model: Model
     params: dict[str, Any]
+    hears_last: ClassVar[bool] = False
+    """Whether the others are called before, as one that saves needs it."""
 
     def set_model(self, model: Model) -> None:
         """Called before all else."""
@@ -127,7 +129,7 @@ class Callbacks:
     """
 
     def __init__(self, callbacks: Any, model: Model, params: dict[str, Any]) -> None:
-        self.all = listed_callbacks(callbacks)
+        self.all = sorted(listed_callbacks(callbacks), key=lambda callback: getattr(callback, "hears_last", False))
         for callback in self.all:
             if isinstance(callback, type) or not any(hasattr(callback, hook) for hook in HOOKS):
                 raise ArgumentError(f"{callback!r} is no callback", fits=f"an object with one of {', '.join(HOOKS[:4])} ...")
@@ -154,7 +156,7 @@ class Callbacks:
 
     def states(self) -> tuple[tuple[str, Mapping[str, Any]], ...]:
         """The states of those that have one, each with the name of its class."""
-        having = [one for one in self.all if getattr(type(one), "get_state", Callback.get_state) is not Callback.get_state]
+        having = [one for one in self.all if getattr(one.__class__, "get_state", Callback.get_state) is not Callback.get_state]
         return tuple([(type(one).__name__, one.get_state()) for one in having])
 
     def go_on(self, states: Sequence[tuple[str, Mapping[str, Any]]]) -> None:

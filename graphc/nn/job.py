@@ -20,7 +20,6 @@ from graphc.nn.model import Model
 from graphc.nn.optimizers import RMSprop
 from graphc.nn.progress import ProgressBar
 from graphc.nn.seeds import set_random_seed
-from graphc.nn.weights import save_weights
 
 Array = np.ndarray[Any, Any]
 Say = Callable[[str], None]
@@ -80,7 +79,8 @@ class _Saving(Callback):
         self.done: list[Logs] = []
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        save_weights(self.path, self.model.weights)
+        """Save them."""
+        self.model.save_weights(self.path)
         self.done.append(logs or {})
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import graphc as gc
+from graphc import nn
 from graphc.core import OPS, Op
 from graphc.core.errors import BackendError
 from graphc.grad import vjp
 from graphc.lower.targets.jax.devices import device, seen
-from graphc import nn
 from graphc.nn import book
 from graphc.nn.optimizers import RMSprop
 from graphc.testing import calls

@@ -14,8 +14,10 @@ import graphc as gc
 from graphc import nn
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.nn import Input, Model, Sequential
-from graphc.nn.progress import ProgressBar, figures
+from graphc.nn.data import source
+from graphc.nn.fit import equal_calls
 from graphc.nn.layers import Dense
+from graphc.nn.progress import ProgressBar, figures
 
 Array = np.ndarray[Any, Any]
 RNG = np.random.default_rng(0)
@@ -59,27 +61,35 @@ def classifier(backend: Any = "numpy", **options: Any) -> Any:
 
 
 # ---------------------------------------------------------------- figures
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("weight", [None, WEIGHTS])
-def test_epochs_are_what_the_formulas_say(backend: Any, weight: Array | None) -> None:
-    model = linear(backend)
+@pytest.mark.parametrize(("backend", "weight", "told"), [("numpy", None, [0, 1, 2, 3]), ("numpy", WEIGHTS, [0, 1, 2, 3]), ("jax", WEIGHTS, [2, 3])])
+def test_epochs_are_what_the_formulas_say(backend: Any, weight: Array | None, told: list[int]) -> None:
+    """On JAX the three batches of 16 are one call, and the last one, of 2, is another."""
+    model, heard = linear(backend), Recorder()
     reference = Reference(model.get_weights()[0])
-    history = model.fit(X, T, epochs=3, batch_size=16, shuffle=False, verbose=0, sample_weight=weight).history
-    wanted = [reference.epoch(X, T, 16, weight) for _ in range(3)]
+    options: Any = {"batch_size": 16, "shuffle": False, "verbose": 0, "sample_weight": weight, "callbacks": [heard]}
+    history = model.fit(X, T, epochs=2, **options).history
+    wanted = [reference.epoch(X, T, 16, weight) for _ in range(2)]
     np.testing.assert_allclose(history["loss"], [loss for loss, _ in wanted], rtol=2e-5)
     np.testing.assert_allclose(history["mae"], [error for _, error in wanted], rtol=2e-5)
     np.testing.assert_allclose(model.get_weights()[0], reference.kernel, rtol=1e-4, atol=1e-6)
+    assert [first for first, *_ in heard.heard if isinstance(first, int)] == 2 * told
 
 
 def test_backends_and_calls_of_many_steps_agree() -> None:
+    """The last batch is as large as the others, so that JAX compiles once."""
+    x, labels = X[:48], LABELS[:48]
     runs = [
-        classifier(backend, **options).fit(X, LABELS, epochs=3, batch_size=16, verbose=0, validation_split=0.2).history
+        classifier(backend, **options).fit(x, labels, epochs=2, batch_size=16, verbose=0, validation_data=(x[:16], labels[:16])).history
         for backend, options in (("numpy", {}), ("jax", {}), ("jax", {"steps_per_call": 1}), ("numpy", {}))
     ]
     assert runs[0] == runs[3]
     assert runs[1] == runs[2]
     for name, values in runs[0].items():
         np.testing.assert_allclose(values, runs[1][name], rtol=1e-4, err_msg=name)
+
+
+def test_calls_are_of_one_length_where_that_can_be() -> None:
+    assert [equal_calls(steps) for steps in (60_000 // 128, 0, 1, 10, 67, 128)] == [52, 1, 1, 10, 64, 64]
 
 
 def test_evaluate_and_predict() -> None:
@@ -171,14 +181,19 @@ def test_generators_iterables_and_batches_are_the_same_as_arrays() -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_epochs_that_are_cut_short_go_on(backend: Any) -> None:
     model = linear(backend)
-    reference = Reference(model.get_weights()[0])
+    start = model.get_weights()
+    reference = Reference(start[0])
     history = model.fit(X, T, epochs=2, steps_per_epoch=2, batch_size=25, shuffle=False, verbose=0).history
     np.testing.assert_allclose(history["loss"], [reference.epoch(X, T, 25)[0] for _ in range(2)], rtol=2e-5)
     endless = (pair for _ in range(100) for pair in [(X[:25], T[:25]), (X[25:], T[25:])])
-    again = linear(backend).fit(endless, epochs=2, steps_per_epoch=2, verbose=0).history
+    model.set_weights(start)
+    again = model.fit(endless, epochs=2, steps_per_epoch=2, verbose=0).history
     np.testing.assert_allclose(again["loss"], history["loss"], rtol=1e-6)
+
+
+def test_data_that_ends_before_the_steps_of_an_epoch() -> None:
     with pytest.warns(UserWarning, match="ended before 5 steps"):
-        linear(backend).fit(iter([(X, T)]), steps_per_epoch=5, verbose=0)
+        linear().fit(iter([(X, T)]), steps_per_epoch=5, verbose=0)
 
 
 def test_validation() -> None:
@@ -188,6 +203,19 @@ def test_validation() -> None:
     assert history["val_loss"][-1] == pytest.approx(model.evaluate(X[40:], T[40:], verbose=0)[0])
     split = linear().fit(X, T, epochs=4, verbose=0, validation_split=0.2, validation_freq=[2, 4], shuffle=True).history
     assert split == history
+
+
+def test_every_epoch_takes_each_sample_once() -> None:
+    def orders(**options: Any) -> list[Array]:
+        data = source(np.arange(50), **options)
+        return [np.concatenate([batch[0] for part in data.epoch(number) for batch in part.batches]) for number in range(3)]
+
+    first, again, other = (orders(batch_size=16, seed=seed) for seed in (3, 3, 4))
+    for order in first:
+        np.testing.assert_array_equal(np.sort(order), np.arange(50))
+    assert len({tuple(order) for order in [*first, *other, np.arange(50)]}) == 7
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(orders(batch_size=1000), [np.arange(50)] * 3)
 
 
 def test_every_epoch_has_an_order_that_its_number_decides() -> None:
@@ -289,18 +317,53 @@ def test_the_learning_rate_may_be_changed_in_between() -> None:
     assert history["loss"][0] > history["loss"][1] == history["loss"][2]
 
 
-def told(**options: Any) -> str:
-    out, model = io.StringIO(), linear()
-    model.fit(X, T, epochs=2, verbose=0, callbacks=[ProgressBar(out, **options)])
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def told(out: io.StringIO, **options: Any) -> str:
+    linear().fit(X, T, epochs=2, verbose=0, callbacks=[ProgressBar(out, **options)])
     return out.getvalue()
 
 
-def test_a_file_gets_a_line_an_epoch() -> None:
-    for text in (told(), told(moving=False)):
+def test_a_file_gets_a_line_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    for text in (told(io.StringIO()), told(io.StringIO(), moving=False), told(Terminal())):
         first, second = text.splitlines()
         assert first.startswith("epoch 1/2  loss ")
         assert "mae" in second
         assert "\r" not in text
+        assert "\x1b" not in text
+
+
+def test_a_terminal_gets_a_bar_and_keeps_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"TERM": "xterm", "COLUMNS": "100", "LINES": "25"}.items():
+        monkeypatch.setenv(name, value)
+    text = told(Terminal())
+    assert "\x1b[?25l" in text  # the cursor is hidden
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # and shown again
+    assert [text.count(f"epoch {number}/2  loss") for number in (1, 2)] == [1, 1]
+
+
+def test_ctrl_c_gives_the_terminal_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[BaseException] = []
+
+    class Interrupting(nn.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if batch == 1:
+                raise KeyboardInterrupt
+
+        def on_exception(self, exception: BaseException) -> None:
+            heard.append(exception)
+
+    monkeypatch.setenv("TERM", "xterm")
+    out, model = Terminal(), linear()
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        model.fit(X, T, batch_size=10, verbose=0, callbacks=[ProgressBar(out), Interrupting()])
+    assert heard == [stopped.value]
+    assert model.optimizer.iterations == 2
+    assert out.getvalue().rindex("\x1b[?25h") > out.getvalue().rindex("\x1b[?25l")
 
 
 def test_figures_are_short() -> None:

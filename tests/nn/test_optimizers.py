@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -209,31 +210,57 @@ def problem(dtype: str = "float64", steps: int = STEPS) -> tuple[list[Array], li
     return first, [[g.astype(dtype) for g in gradients] for gradients in drawn]
 
 
-def stepper(optimizer: Optimizer, weights: Sequence[gc.Variable], backend: Any, dtype: str) -> Any:
-    gradients = [gc.input(f"g{i}", w.shape, dtype) for i, w in enumerate(weights)]
-    return gc.compile(gradients, [], updates=optimizer.updates(dict(zip(weights, gradients, strict=True))), backend=backend)
+def stepper(optimizers: Sequence[Optimizer], weights: Sequence[Sequence[gc.Variable]], backend: Any) -> Any:
+    """One function that makes a step of each optimiser with weights of its own; those of one dtype have the same gradients."""
+    updates: dict[Any, Any] = {}
+    inputs = {(w.dtype, i): gc.input(f"g{i}_{w.dtype}", w.shape, w.dtype) for own in weights for i, w in enumerate(own)}
+    for optimizer, own in zip(optimizers, weights, strict=True):
+        updates |= optimizer.updates({w: inputs[w.dtype, i] for i, w in enumerate(own)})
+    return gc.compile(list(inputs.values()), [], updates=updates, backend=backend)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize(("name", "config", "formula"), TABLE, ids=IDS)
-def test_a_hundred_steps_are_the_formulas(name: str, config: State, formula: Formula, backend: str) -> None:
-    if backend == "jax":
+@cache
+def exact(row: int) -> list[Array]:
+    """The weights after each step by the formula of a row of the table, in float64."""
+    name, config, formula = TABLE[row]
+    (weights, gradients), memories, after = problem(), [{}, {}], []
+    rate = getattr(optimizers, name)(**config).learning_rate
+    for t, given in enumerate(gradients, 1):
+        weights = [formula(w, g, t, rate, s) for w, g, s in zip(weights, given, memories, strict=True)]
+        after.append(weights)
+    return [np.stack(values) for values in zip(*after, strict=True)]
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def trained(request: pytest.FixtureRequest) -> dict[tuple[int, str], tuple[list[Array], int]]:
+    """The weights after each step, and how many steps are counted, by the row and the dtype, of all rows in one function.
+
+    On JAX one row alone is computed in float64: XLA needs seconds for each dtype.
+    """
+    if request.param == "jax":
         pytest.importorskip("jax")
     first, gradients = problem()
-    optimizer = getattr(optimizers, name)(**config)
-    rate, memories = optimizer.learning_rate, [{}, {}]
-    for dtype, tolerance in (("float64", 1e-11), ("float32", 2e-4 if name == "Ftrl" else 2e-5)):
-        weights = [gc.variable(w.astype(dtype), f"w{i}") for i, w in enumerate(first)]
-        optimizer = getattr(optimizers, name)(**config)
-        step = stepper(optimizer, weights, backend, dtype)
-        expected, memories = [w.copy() for w in first], [{}, {}]
-        for t, given in enumerate(gradients, 1):
-            step(*[g.astype(dtype) for g in given])
-            expected = [formula(w, g, t, rate, s) for w, g, s in zip(expected, given, memories, strict=True)]
-            for weight, after in zip(weights, expected, strict=True):
-                assert weight.value.dtype == dtype
-                np.testing.assert_allclose(weight.value, after, rtol=tolerance, atol=tolerance)
-        assert optimizer.iterations == STEPS
+    wide = range(len(TABLE)) if request.param == "numpy" else [IDS.index("Adam-11")]
+    keys = [*[(row, "float32") for row in range(len(TABLE))], *[(row, "float64") for row in wide]]
+    every = [getattr(optimizers, TABLE[row][0])(**TABLE[row][1]) for row, _ in keys]
+    weights = [[gc.variable(w.astype(dtype), f"w{i}") for i, w in enumerate(first)] for _, dtype in keys]
+    step, after = stepper(every, weights, request.param), []
+    for given in gradients:
+        step(*[g.astype(dtype) for dtype in ("float32", "float64") for g in given])
+        after.append([[w.value for w in own] for own in weights])
+    stacked = [[np.stack([own[k][i] for own in after]) for i in range(len(first))] for k in range(len(keys))]
+    return {key: (values, one.iterations) for key, values, one in zip(keys, stacked, every, strict=True)}
+
+
+@pytest.mark.parametrize("row", range(len(TABLE)), ids=IDS)
+def test_a_hundred_steps_are_the_formulas(row: int, trained: Any) -> None:
+    for dtype, tolerance in (("float64", 1e-11), ("float32", 2e-4 if TABLE[row][0] == "Ftrl" else 2e-5)):
+        if (row, dtype) in trained:
+            found, iterations = trained[row, dtype]
+            for values, expected in zip(found, exact(row), strict=True):
+                assert values.dtype == dtype
+                np.testing.assert_allclose(values, expected, rtol=tolerance, atol=tolerance)
+            assert iterations == STEPS
 
 
 def made(case: State, kind: Any) -> Any:
@@ -258,30 +285,32 @@ def test_a_hundred_steps_are_those_of_keras(case: State) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_options_of_all_optimizers_on_both_backends(backend: str) -> None:
-    """The cases of Keras that say how gradients are clipped, summed and averaged, in float32 in one step a backend."""
+    """The cases of Keras that say how gradients are clipped, summed and averaged, in float32 in one function a backend."""
     if backend == "jax":
         pytest.importorskip("jax")
-    for case in RECORD["cases"][25:]:
-        optimizer = made(case, optimizers)
-        weights = {label: gc.variable(np.array(value, "float32"), label) for label, value in RECORD["first"].items()}
-        step = stepper(optimizer, list(weights.values()), backend, "float32")
-        for t, given in enumerate(RECORD["gradients"][:10], 1):
-            step(*[np.array(g, "float32") for g in given.values()])
+    cases = RECORD["cases"][25:]
+    weights = [{label: gc.variable(np.array(value, "float32"), label) for label, value in RECORD["first"].items()} for _ in cases]
+    step = stepper([made(case, optimizers) for case in cases], [list(own.values()) for own in weights], backend)
+    for t, given in enumerate(RECORD["gradients"][:10], 1):
+        step(*[np.array(g, "float32") for g in given.values()])
+        for case, own in zip(cases, weights, strict=True):
             for label, after in case["after"].get(str(t), {}).items():
-                np.testing.assert_allclose(weights[label].value, after, rtol=2e-5, atol=2e-5, err_msg=f"{case['config']}, {label}, {t}")
+                np.testing.assert_allclose(own[label].value, after, rtol=2e-5, atol=2e-5, err_msg=f"{case['config']}, {label}, {t}")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("case", RECORD["schedules"], ids=lambda case: f"{case['class']}-{','.join(case['config'])}")
-def test_schedules_are_those_of_keras(case: State, backend: Any) -> None:
+def test_schedules_are_those_of_keras(backend: Any) -> None:
     if backend == "jax":
         pytest.importorskip("jax")
-    schedule, step = made(case, schedules), gc.input("step", (), "int32")
-    rate = gc.compile([step], schedule(step), backend=backend)
-    rates = [float(rate(np.int32(i))) for i in range(len(case["rates"]))]
-    np.testing.assert_allclose(rates, case["rates"], rtol=1e-5, atol=1e-7)
-    assert float(schedule(3)) == pytest.approx(case["rates"][3], rel=1e-5)
-    assert schedules.LearningRateSchedule.from_config.__func__(type(schedule), schedule.get_config()) == schedule  # type: ignore[attr-defined]
+    cases, step = RECORD["schedules"], gc.input("step", (), "int32")
+    every = [made(case, schedules) for case in cases]
+    rates = gc.compile([step], [schedule(step) for schedule in every], backend=backend)
+    found = np.stack([np.array(rates(np.int32(i)), "float32") for i in range(max(len(case["rates"]) for case in cases))], axis=1)
+    for case, schedule, own in zip(cases, every, found, strict=True):
+        name = f"{case['class']} {case['config']}"
+        np.testing.assert_allclose(own[: len(case["rates"])], case["rates"], rtol=1e-5, atol=1e-7, err_msg=name)
+        assert float(schedule(3)) == pytest.approx(case["rates"][3], rel=1e-5), name
+        assert schedules.LearningRateSchedule.from_config.__func__(type(schedule), schedule.get_config()) == schedule, name  # type: ignore[attr-defined]
 
 
 def test_restarts_come_at_their_steps() -> None:
@@ -310,7 +339,7 @@ def test_stairs_come_at_their_steps(backend: Any) -> None:
 def test_the_learning_rate_may_change_between_steps() -> None:
     w = gc.variable(np.zeros(2, "float32"), "w")
     optimizer = SGD(0.5)
-    step = stepper(optimizer, [w], "numpy", "float32")
+    step = stepper([optimizer], [[w]], "numpy")
     step(np.ones(2, "float32"))
     optimizer.learning_rate = 0.25
     step(np.ones(2, "float32"))
@@ -324,10 +353,10 @@ def test_the_learning_rate_may_change_between_steps() -> None:
 def test_steps_made_by_one_optimizer_share_its_state() -> None:
     w = gc.variable(np.zeros(2, "float32"), "w")
     optimizer = SGD(1.0, momentum=0.5)
-    step = stepper(optimizer, [w], "numpy", "float32")
+    step = stepper([optimizer], [[w]], "numpy")
     step(np.ones(2, "float32"))
     optimizer.apply([np.ones(2)])
-    stepper(optimizer, [w], "numpy", "float32")(np.zeros(2, "float32"))
+    stepper([optimizer], [[w]], "numpy")(np.zeros(2, "float32"))
     np.testing.assert_array_equal(w.value, -(1 + 1.5 + 0.75))
     assert optimizer.iterations == 3
     assert [v.label for v in optimizer.variables] == ["iterations", "learning_rate", "w/momentum"]

@@ -9,10 +9,11 @@ from typing import Any
 
 import graphc as gc
 from graphc.core.errors import ArgumentError, ShapeError
+from graphc.core.op import as_dtype
 from graphc.feed.batches import whole_number
 from graphc.nn import activations
 from graphc.nn.layer import Layer, Shape
-from graphc.nn.layers.common import Weighted, size_of, title
+from graphc.nn.layers.common import Weighted, listed, size_of, title
 
 
 class Activation(Layer):
@@ -54,7 +55,7 @@ class Softmax(Layer):
 
     def call(self, inputs: gc.Tensor, mask: gc.Tensor | None = None) -> gc.Tensor:
         """See :func:`graphc.softmax`."""
-        inputs = gc.cast(inputs, dtype=self.dtype)
+        inputs = as_dtype(inputs, self.dtype)
         if mask is None:
             return self._of(inputs)
         if mask.ndim > inputs.ndim:
@@ -63,9 +64,9 @@ class Softmax(Layer):
         return gc.where(counts, self._of(gc.where(counts, inputs, _least(self.dtype))), 0)
 
     def _of(self, x: gc.Tensor) -> gc.Tensor:
-        if not isinstance(self.axis, list | tuple):
+        if isinstance(self.axis, int):
             return gc.softmax(x, axis=self.axis)
-        return gc.exp(x - gc.logsumexp(x, axis=tuple(self.axis), keepdims=True))
+        return gc.exp(x - gc.logsumexp(x, axis=tuple(listed(self.axis)), keepdims=True))
 
 
 def _least(dtype: str) -> float:
@@ -124,7 +125,7 @@ class PReLU(Weighted):
     ) -> None:
         super().__init__(**options)
         self.declare("alpha", alpha_initializer, alpha_regularizer, alpha_constraint)
-        given = [] if shared_axes is None else shared_axes if isinstance(shared_axes, list | tuple) else [shared_axes]
+        given = [] if shared_axes is None else listed(shared_axes)
         self.shared_axes = [whole_number("PReLU: a shared axis", axis, least=1) for axis in given]
 
     def build(self, input_shape: Shape) -> None:
@@ -134,7 +135,7 @@ class PReLU(Weighted):
 
     def call(self, inputs: gc.Tensor) -> gc.Tensor:
         """The positive part, less ``alpha`` times the negative one."""
-        inputs = gc.cast(inputs, dtype=self.dtype)
+        inputs = as_dtype(inputs, self.dtype)
         return gc.relu(inputs) - self.alpha * gc.relu(-inputs)
 
 

@@ -14,6 +14,11 @@ Format: TypeAlias = Literal["channels_last", "channels_first"]
 AXES = {1: "one spatial axis", 2: "two spatial axes", 3: "three spatial axes"}
 
 
+def listed(given: Any) -> list[Any]:
+    """The items of a list or a tuple; anything else as the only one."""
+    return list(cast("list[Any]", given)) if isinstance(given, list | tuple) else [given]
+
+
 def title(layer: Layer) -> str:
     """What an error calls a layer: its class."""
     return type(layer).__name__
@@ -34,7 +39,7 @@ def one_of(layer: Layer, name: str, given: Any, choices: tuple[str, ...]) -> Any
 
 def an_axis(layer: Layer, name: str, given: Any, count: int, least: int = 1) -> tuple[int, ...]:
     """A whole number for each of ``count`` axes, given one for all of them or a sequence. Raises :class:`ArgumentError`."""
-    numbers = cast("list[Any]", list(given)) if isinstance(given, list | tuple) else [given] * count
+    numbers = listed(given) * (1 if isinstance(given, list | tuple) else count)
     if len(numbers) != count:
         raise ArgumentError(f"{title(layer)}: {name} is {given!r}", fits=f"a whole number from {least}, or {count} of them")
     return tuple([whole_number(f"{title(layer)}: {name}", number, least) for number in numbers])
@@ -45,7 +50,7 @@ def pairs(layer: Layer, name: str, given: Any, count: int) -> tuple[tuple[int, i
 
     A pair for the only axis may stand alone.
     """
-    items = cast("list[Any]", list(given)) if isinstance(given, list | tuple) else [given] * count
+    items = listed(given) * (1 if isinstance(given, list | tuple) else count)
     if count == 1 and len(items) == 2:
         items = [items]
     if len(items) != count:

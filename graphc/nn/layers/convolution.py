@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import graphc as gc
 from graphc.core.errors import ArgumentError, ShapeError
+from graphc.core.op import as_dtype
 from graphc.feed.batches import whole_number
 from graphc.nn.layer import Shape
 from graphc.nn.layers.common import AXES, Activated, an_axis, check_axes, data_format_of, one_of, size_of, title
@@ -90,7 +91,7 @@ class BaseConv(Convolution):
 
     def call(self, inputs: gc.Tensor) -> gc.Tensor:
         """See :func:`graphc.conv`."""
-        return self.finished(gc.conv(gc.cast(inputs, dtype=self.dtype), self.kernel, groups=self.groups, **self.arguments()))
+        return self.finished(gc.conv(as_dtype(inputs, self.dtype), self.kernel, groups=self.groups, **self.arguments()))
 
 
 class Conv1D(BaseConv):
@@ -172,7 +173,7 @@ class BaseConvTranspose(Convolution):
 
     def call(self, inputs: gc.Tensor) -> gc.Tensor:
         """See :func:`graphc.conv_transpose`."""
-        inputs = gc.cast(inputs, dtype=self.dtype)
+        inputs = as_dtype(inputs, self.dtype)
         return self.finished(gc.conv_transpose(inputs, self.kernel, output_padding=self.output_padding, **self.arguments()))
 
 
@@ -261,7 +262,7 @@ class BaseDepthwiseConv(Convolution):
 
     def call(self, inputs: gc.Tensor) -> gc.Tensor:
         """See :func:`graphc.depthwise_conv`."""
-        return self.finished(gc.depthwise_conv(gc.cast(inputs, dtype=self.dtype), self.kernel, **self.arguments()))
+        return self.finished(gc.depthwise_conv(as_dtype(inputs, self.dtype), self.kernel, **self.arguments()))
 
 
 class DepthwiseConv1D(BaseDepthwiseConv):
@@ -326,7 +327,7 @@ class BaseSeparableConv(Convolution):
 
     def call(self, inputs: gc.Tensor) -> gc.Tensor:
         """See :func:`graphc.separable_conv`."""
-        inputs = gc.cast(inputs, dtype=self.dtype)
+        inputs = as_dtype(inputs, self.dtype)
         return self.finished(gc.separable_conv(inputs, self.depthwise_kernel, self.pointwise_kernel, **self.arguments()))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import graphc as gc
 from graphc.core.errors import ArgumentError, ShapeError
+from graphc.core.op import as_dtype
 from graphc.feed.batches import whole_number
 from graphc.nn.layer import Shape
 from graphc.nn.layers.common import Activated, size_of
@@ -48,7 +49,7 @@ class Dense(Activated):
 
     def call(self, inputs: gc.Tensor) -> gc.Tensor:
         """The weighted sums, activated."""
-        return self.ended(gc.matmul(gc.cast(inputs, dtype=self.dtype), self.kernel))
+        return self.ended(gc.matmul(as_dtype(inputs, self.dtype), self.kernel))
 
 
 class EinsumDense(Activated):
@@ -81,7 +82,7 @@ class EinsumDense(Activated):
     ) -> None:
         super().__init__(**options)
         self.equation, self.bias_axes = equation, bias_axes
-        self.partial_output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+        self.partial_output_shape: tuple[int | None, ...] = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
         self.declare("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
         self.end_with(activation, bias_axes is not None, bias_initializer, bias_regularizer, bias_constraint)
         self._letters = _terms(equation)
@@ -114,7 +115,7 @@ class EinsumDense(Activated):
 
     def call(self, inputs: gc.Tensor) -> gc.Tensor:
         """The sums of products, activated."""
-        return self.ended(gc.einsum(self.equation, gc.cast(inputs, dtype=self.dtype), self.kernel))
+        return self.ended(gc.einsum(self.equation, as_dtype(inputs, self.dtype), self.kernel))
 
 
 def _terms(equation: str) -> tuple[str, str, str]:

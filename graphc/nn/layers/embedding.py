@@ -8,7 +8,7 @@ import graphc as gc
 from graphc.core import dtypes
 from graphc.feed.batches import whole_number
 from graphc.nn.layer import Shape
-from graphc.nn.layers.common import Weighted
+from graphc.nn.layers.common import Weighted, listed
 
 
 class Embedding(Weighted):
@@ -49,7 +49,7 @@ class Embedding(Weighted):
         if weights is not None:
             self.build((None,))
             self.built = True
-            self.set_weights(weights if isinstance(weights, list | tuple) else [weights])
+            self.set_weights(listed(weights))
 
     def build(self, input_shape: Shape) -> None:
         """Add ``embeddings``."""

@@ -13,6 +13,7 @@ from typing import Any
 import graphc as gc
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.nn.layer import Layer
+from graphc.nn.layers.common import listed
 
 Inputs = Sequence[gc.Tensor]
 Masks = Sequence[gc.Tensor | None]
@@ -27,9 +28,8 @@ class Merge(Layer):
 
     def build(self, input_shape: Any) -> None:
         """Check that the input is a list. Raises :class:`ArgumentError`."""
-        shapes = input_shape if isinstance(input_shape, list | tuple) else []
-        count = len([shape for shape in shapes if isinstance(shape, list | tuple)])
-        if count != len(shapes) or not count or self.exactly not in (None, count):
+        shapes = listed(input_shape)
+        if not shapes or not all(isinstance(shape, list | tuple) for shape in shapes) or self.exactly not in (None, len(shapes)):
             fits = "a list of one tensor at least" if self.exactly is None else f"a list of {self.exactly} tensors"
             raise ArgumentError(f"{self.name}: called on what has the shape {input_shape}", fits=fits)
 
@@ -157,10 +157,11 @@ class Dot(Merge):
 
     def __init__(self, axes: Any, normalize: bool = False, **options: Any) -> None:
         super().__init__(**options)
-        numbers = axes if isinstance(axes, list | tuple) else [axes, axes]
+        numbers = listed(axes) if isinstance(axes, list | tuple) else [axes, axes]
         if len(numbers) != 2 or not all(isinstance(axis, int) and axis != 0 for axis in numbers):
             raise ArgumentError(f"Dot: axes is {axes!r}", fits="an axis behind the batch, or two of them")
-        self.axes, self.normalize = axes, bool(normalize)
+        self.axes: Any = axes
+        self.normalize = bool(normalize)
         self._numbers: tuple[int, int] = (numbers[0], numbers[1])
 
     def call(self, inputs: Inputs, mask: Masks | None = None) -> gc.Tensor:

@@ -14,7 +14,7 @@ from graphc.core.op import as_dtype
 from graphc.feed.batches import whole_number
 from graphc.nn import initializers
 from graphc.nn.layer import Layer, Shape
-from graphc.nn.layers.common import Weighted, share, size_of, title
+from graphc.nn.layers.common import Weighted, listed, share, size_of, title
 
 _EPSILON = 1e-7
 """What Keras adds to a count, so that a mean over nothing is 0."""
@@ -97,15 +97,21 @@ class BatchNormalization(Scaled):
         """The batch, normalised."""
         x = as_dtype(as_dtype(inputs, self.dtype), dtypes.wide(self.dtype))
         if not (training and self.trainable):
-            mean, variance = self.latest(self.moving_mean), self.latest(self.moving_variance)
-            y = gc.batch_norm(x, mean, variance, self.axis, self.beta, self.gamma, self.epsilon)
+            y = self._by_moments(x, self.latest(self.moving_mean), self.latest(self.moving_variance))
         elif mask is None:
             y = self._by_batch(x)
         else:
-            mean, variance = self._moments(x, mask)
-            self._remember(mean, variance)
-            y = gc.batch_norm(x, mean, variance, self.axis, self.beta, self.gamma, self.epsilon)
-        return as_dtype(y, self.dtype)
+            moments = self._moments(x, mask)
+            self._remember(*moments)
+            y = self._by_moments(x, *moments)
+        return as_dtype(y if self.beta is None else y + self._along(x, self.beta), self.dtype)
+
+    def _by_moments(self, x: gc.Tensor, mean: gc.Tensor, variance: gc.Tensor) -> gc.Tensor:
+        """``(x - mean) * factor``, with ``gamma`` in the factor, of which there is one for each item of the axis."""
+        factor = gc.rsqrt(as_dtype(variance, x.dtype) + self.epsilon)
+        if self.gamma is not None:
+            factor = factor * as_dtype(self.gamma, x.dtype)
+        return (x - self._along(x, mean)) * self._along(x, factor)
 
     def _others(self, x: gc.Tensor) -> tuple[int, ...]:
         return tuple([axis for axis in range(x.ndim) if axis != self.axis % x.ndim])
@@ -117,9 +123,7 @@ class BatchNormalization(Scaled):
         variance = gc.mean(gc.square(x - mean), axis=axes, keepdims=True)
         self._remember(gc.reshape(mean, self.moving_mean.shape), gc.reshape(variance, self.moving_mean.shape))
         y = gc.layer_norm(x, axis=axes, epsilon=self.epsilon)
-        if self.gamma is not None:
-            y = y * self._along(x, self.gamma)
-        return y if self.beta is None else y + self._along(x, self.beta)
+        return y if self.gamma is None else y * self._along(x, self.gamma)
 
     def _along(self, x: gc.Tensor, weight: gc.Tensor) -> gc.Tensor:
         """A weight as it broadcasts with the input."""
@@ -174,7 +178,7 @@ class LayerNormalization(Scaled):
 
     def call(self, inputs: gc.Tensor) -> gc.Tensor:
         """See :func:`graphc.layer_norm`."""
-        return gc.layer_norm(gc.cast(inputs, dtype=self.dtype), self.gamma, self.beta, self._axes, self.epsilon)
+        return gc.layer_norm(as_dtype(inputs, self.dtype), self.gamma, self.beta, self._axes, self.epsilon)
 
 
 class GroupNormalization(Scaled):
@@ -221,7 +225,7 @@ class GroupNormalization(Scaled):
 
     def call(self, inputs: gc.Tensor) -> gc.Tensor:
         """See :func:`graphc.group_norm`."""
-        inputs = gc.cast(inputs, dtype=self.dtype)
+        inputs = as_dtype(inputs, self.dtype)
         return gc.group_norm(inputs, self._groups, self.gamma, self.beta, self.axis, self.epsilon)
 
 
@@ -242,7 +246,7 @@ class RMSNormalization(Layer):
 
     def call(self, inputs: gc.Tensor) -> gc.Tensor:
         """See :func:`graphc.rms_norm`."""
-        return gc.rms_norm(gc.cast(inputs, dtype=self.dtype), self.scale, self._axes, self.epsilon)
+        return gc.rms_norm(as_dtype(inputs, self.dtype), self.scale, self._axes, self.epsilon)
 
 
 class UnitNormalization(Layer):
@@ -256,13 +260,12 @@ class UnitNormalization(Layer):
 
     def call(self, inputs: gc.Tensor) -> gc.Tensor:
         """See :func:`graphc.l2_normalize`."""
-        axis = tuple(self.axis) if isinstance(self.axis, list | tuple) else self.axis
-        return gc.l2_normalize(gc.cast(inputs, dtype=self.dtype), axis, epsilon=1e-12)
+        return gc.l2_normalize(as_dtype(inputs, self.dtype), tuple(listed(self.axis)), epsilon=1e-12)
 
 
 def _axes_of(layer: Layer, axis: Any, input_shape: Shape) -> tuple[int, ...]:
     """The axes from the front, in ascending order. Raises :class:`ArgumentError` for what is no axis."""
-    given = list(axis) if isinstance(axis, list | tuple) else [axis]
+    given = listed(axis)
     if not given or any(not isinstance(one, int) or not -len(input_shape) <= one < len(input_shape) for one in given):
         raise ArgumentError(f"{title(layer)}: axis is {axis!r} for an input of shape {input_shape}", fits="one of its axes, or several")
     return tuple(sorted({one % len(input_shape) for one in given}))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import graphc as gc
+from graphc.core.op import as_dtype
 from graphc.nn.layer import Layer, Shape
-from graphc.nn.layers.common import AXES, an_axis, check_axes, data_format_of, one_of
+from graphc.nn.layers.common import AXES, Format, an_axis, check_axes, data_format_of, one_of
 
 
 class Pooling(Layer):
@@ -18,6 +19,7 @@ class Pooling(Layer):
     """
 
     rank: ClassVar[int]
+    data_format: Format
 
     def __init__(
         self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = None, **options: Any
@@ -46,7 +48,7 @@ class AveragePooling(Pooling):
 
     def call(self, inputs: gc.Tensor) -> gc.Tensor:
         """See :func:`graphc.average_pool`."""
-        return gc.average_pool(gc.cast(inputs, dtype=self.dtype), self.pool_size, self.strides, self.padding, self.data_format)
+        return gc.average_pool(as_dtype(inputs, self.dtype), self.pool_size, self.strides, self.padding, self.data_format)
 
 
 class MaxPooling1D(MaxPooling):
@@ -98,6 +100,7 @@ class GlobalPooling(Layer):
     """
 
     rank: ClassVar[int]
+    data_format: Format
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **options: Any) -> None:
         super().__init__(**options)
@@ -121,7 +124,7 @@ class GlobalAveragePooling(GlobalPooling):
 
     def call(self, inputs: gc.Tensor) -> gc.Tensor:
         """See :func:`graphc.global_average_pool`."""
-        return gc.global_average_pool(gc.cast(inputs, dtype=self.dtype), self.data_format, self.keepdims)
+        return gc.global_average_pool(as_dtype(inputs, self.dtype), self.data_format, self.keepdims)
 
 
 class GlobalMaxPooling1D(GlobalMaxPooling):
@@ -157,7 +160,7 @@ class GlobalAveragePooling1D(GlobalAveragePooling):
             return super().call(inputs)
         steps = 1 if self.data_format == "channels_last" else 2
         counts = gc.expand_dims(gc.cast(mask, dtype="bool"), axis=3 - steps)
-        total = gc.sum(gc.where(counts, gc.cast(inputs, dtype=self.dtype), 0), axis=steps, keepdims=self.keepdims)
+        total = gc.sum(gc.where(counts, as_dtype(inputs, self.dtype), 0), axis=steps, keepdims=self.keepdims)
         return total / gc.sum(gc.cast(counts, dtype=self.dtype), axis=steps, keepdims=self.keepdims)
 
     def compute_mask(self, inputs: gc.Tensor, previous_mask: Any) -> None:

@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Final
 
 import graphc as gc
 from graphc.core.errors import ArgumentError
+from graphc.core.op import as_dtype
 from graphc.nn import regularizers
 from graphc.nn.layer import Layer, Shape
-from graphc.nn.layers.common import AXES, check_axes, data_format_of, share
+from graphc.nn.layers.common import AXES, Format, check_axes, data_format_of, share
 from graphc.nn.seeds import SeedGenerator
 
 
@@ -28,7 +29,8 @@ class Noisy(Layer):
 
     def call(self, inputs: gc.Tensor, training: bool = False) -> gc.Tensor:
         """The input, or in training what noise makes of it."""
-        return self.disturbed(gc.cast(inputs, dtype=self.dtype)) if training and self.amount > 0 else inputs
+        inputs = as_dtype(inputs, self.dtype)
+        return self.disturbed(inputs) if training and self.amount > 0 else inputs
 
     @property
     def amount(self) -> float:
@@ -59,10 +61,13 @@ class Dropout(Noisy):
 
     def shape_of_noise(self, x: gc.Tensor) -> Any:
         """The shape of what is drawn. Raises :class:`ArgumentError` where ``noise_shape`` has None beyond the axes of the input."""
-        shape = x.shape if self.noise_shape is None else self.noise_shape
-        if None in shape and len(shape) != x.ndim:
-            raise ArgumentError(f"{self.name}: noise_shape is {shape} for an input of shape {x.shape}", fits=f"{x.ndim} sizes")
-        return tuple([own if size is None else size for size, own in zip(shape, x.shape, strict=True)] if None in shape else shape)
+        if self.noise_shape is None:
+            return x.shape
+        if None not in self.noise_shape:
+            return self.noise_shape
+        if len(self.noise_shape) != x.ndim:
+            raise ArgumentError(f"{self.name}: noise_shape is {self.noise_shape} for an input of shape {x.shape}", fits=f"{x.ndim} sizes")
+        return tuple([own if size is None else size for size, own in zip(self.noise_shape, x.shape, strict=True)])
 
     def disturbed(self, x: gc.Tensor) -> gc.Tensor:
         """See :func:`graphc.dropout`."""
@@ -73,7 +78,7 @@ class SpatialDropout(Dropout):
     """See :class:`SpatialDropout2D`."""
 
     rank: ClassVar[int]
-    data_format: str = "channels_last"
+    data_format: Format = "channels_last"
 
     def build(self, input_shape: Shape) -> None:
         """Check how many axes there are."""

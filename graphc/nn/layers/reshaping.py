@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Final
 import graphc as gc
 from graphc.core import sizes
 from graphc.core.errors import ArgumentError, ShapeError
+from graphc.core.op import as_dtype
 from graphc.feed.batches import whole_number
 from graphc.nn.layer import Layer, Shape
-from graphc.nn.layers.common import AXES, an_axis, check_axes, data_format_of, one_of, pairs
+from graphc.nn.layers.common import AXES, Format, an_axis, check_axes, data_format_of, one_of, pairs
 
 
 class Flatten(Layer):
@@ -45,7 +46,7 @@ class Reshape(Layer):
 
     def call(self, inputs: gc.Tensor) -> gc.Tensor:
         """See :func:`graphc.reshape`."""
-        rest = sizes.product([size for size in self.target_shape if size != -1])
+        rest = sizes.product(tuple([size for size in self.target_shape if size != -1]))
         left = sizes.divide(sizes.product(inputs.shape[1:]), rest) if rest != 0 else None
         if -1 in self.target_shape and left is None:
             raise ShapeError(
@@ -104,7 +105,7 @@ class Rescaling(Layer):
     def call(self, inputs: gc.Tensor) -> gc.Tensor:
         """In the layer's dtype."""
         scale, offset = gc.constant(self.scale, self.dtype), gc.constant(self.offset, self.dtype)
-        return gc.cast(inputs, dtype=self.dtype) * scale + offset
+        return as_dtype(inputs, self.dtype) * scale + offset
 
 
 # ---------------------------------------------------------------- larger and smaller
@@ -112,7 +113,7 @@ class OfSpace(Layer):
     """A layer that does something along spatial axes, of which it has ``rank``."""
 
     rank: ClassVar[int]
-    data_format: str = "channels_last"
+    data_format: Format = "channels_last"
 
     def build(self, input_shape: Shape) -> None:
         """Check how many axes there are."""
@@ -169,8 +170,7 @@ class UpSampling2D(UpSampling):
         if self.interpolation == "nearest":
             return super().call(inputs)
         wide = [size * times for size, times in zip(inputs.shape, self.everywhere(self.size, None), strict=True) if times is not None]
-        data_format: Any = self.data_format
-        return gc.resize(gc.cast(inputs, dtype=self.dtype), wide, self.interpolation, data_format)
+        return gc.resize(as_dtype(inputs, self.dtype), wide, self.interpolation, self.data_format)
 
 
 class UpSampling3D(UpSampling):
