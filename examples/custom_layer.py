@@ -1,6 +1,6 @@
-"""A layer of one's own, with weights, with a behaviour in training, and with statistics that it keeps: two spirals told apart.
+"""A layer of one's own, with weights, with a behaviour in training, and with statistics that it keeps, tells two spirals apart.
 
-The layer is of a kind with graphc's: it goes into models, summaries, configs and files.
+Like graphc's layers it goes into models, summaries, configs and files.
 """
 
 import numpy as np
@@ -48,10 +48,11 @@ def main() -> None:
     model = nn.Sequential([nn.Input((2,)), layers.Dense(32), *[Highway(penalty=1e-3) for _ in range(4)], layers.Dense(1, "sigmoid")])
     model.compile(nn.optimizers.Adam(5e-3), "binary_crossentropy", metrics=["accuracy"])
     model.fit(*spirals(4_000, seed=1), epochs=8, batch_size=64, verbose=0)
-    loss, accuracy = model.evaluate(*spirals(1_000, seed=2), verbose=0)
-    print(f"test: loss {loss:.4f}, accuracy {accuracy:.4f}")
+    print("test: loss {:.4f}, accuracy {:.4f}".format(*model.evaluate(*spirals(1_000, seed=2), verbose=0)))
     for layer in model.layers[1:-1]:
         print(f"{layer.name}: {layer.count_params()} numbers, its gates are open by {layer.openness.value:.2f}")
+    model.save("spirals.safetensors")
+    print(f"loaded: accuracy {nn.load_model('spirals.safetensors').evaluate(*spirals(1_000, seed=2), verbose=0)[1]:.4f}")
 
 
 if __name__ == "__main__":

@@ -34,10 +34,10 @@ def main() -> None:
     first = model.predict(test[:1], verbose=0)[0]
     print(f"the first digit is a {np.argmax(first)} with probability {first.max():.4f}")
 
-    # A model on a tensor is a graph like any other: here its loss, drawn with the edges over which the gradient comes back.
-    x, t = gc.input("x", ("batch", 784)), gc.input("t", ("batch",), dtype="int32")
-    error = gc.mean(nn.losses.sparse_categorical_crossentropy(t, model(x))).named("loss")
-    gc.draw(error, wrt=model.trainable_weights).save("mlp_mnist.svg")
+    # What fit ran is one compiled function of a graph: here its loss, with the edges over which the gradient comes back.
+    step = model.training.latest("train")
+    gc.draw(step.graph, wrt=model.trainable_weights).save("mlp_mnist.svg")
+    print(step.function.report)
 
 
 if __name__ == "__main__":

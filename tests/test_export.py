@@ -17,6 +17,7 @@ import graphc as gc
 from graphc.core.errors import ArgumentError, BackendError, ShapeError
 from graphc.export import FORMAT, ExportError, read, write
 from graphc.export.file import _digest  # pyright: ignore[reportPrivateUsage]
+from graphc.lower import rolling
 
 jax = pytest.importorskip("jax")
 pytest.importorskip("flatbuffers")
@@ -27,14 +28,21 @@ RNG = np.random.default_rng(0)
 X, T = RNG.standard_normal((12, 5)).astype("float32"), (np.arange(12) % 3).astype("int32")
 
 
-def training(backend: Any = "jax", outputs: Callable[[Any, Any], Any] = lambda loss, logits: loss) -> gc.Function:
+def training(backend: Any = "jax") -> gc.Function:
     x, t = gc.input("x", ("batch", 5)), gc.input("t", ("batch",), "int32")
     w, b = gc.variable(np.linspace(-1, 1, 15).reshape(5, 3), "w", "float32"), gc.variable(np.zeros(3, "float32"), "b")
     unread = gc.variable(np.float64(2), "count", "float64")
     logits = gc.tanh(x @ w) + b
     loss = gc.mean(gc.sparse_categorical_crossentropy(t, logits, from_logits=True))
     dw, db = gc.grad(loss, [w, b])
-    return gc.compile([x, t], outputs(loss, logits), {w: w - 0.1 * dw, b: b - 0.1 * db, unread: unread + 1.0}, backend=backend)
+    return gc.compile([x, t], loss, {w: w - 0.1 * dw, b: b - 0.1 * db, unread: unread + 1.0}, backend=backend)
+
+
+def small(backend: Any, outputs: Callable[[Any, Any], Any] = lambda total, y: total) -> gc.Function:
+    """A step that XLA compiles at once."""
+    x, w = gc.input("x", ("batch", 5)), gc.variable(np.linspace(-1, 1, 15).reshape(5, 3), "w", "float32")
+    y = x @ w
+    return gc.compile(x, outputs(gc.sum(y), y), {w: w * 0.5}, backend=backend)
 
 
 def values(function: gc.Function) -> dict[str | None, np.ndarray]:
@@ -64,7 +72,7 @@ def test_a_loaded_function_does_what_the_original_does(backend: str, tmp_path: P
 
 
 def test_a_loaded_function_is_a_function(tmp_path: Path) -> None:
-    step = training()
+    step = training("numpy")
     step.save(tmp_path / "f")
     loaded = gc.load(tmp_path / "f")
     assert "stablehlo" in loaded.source
@@ -78,8 +86,8 @@ def test_a_loaded_function_is_a_function(tmp_path: Path) -> None:
     with pytest.raises(ShapeError, match="'batch' is 0"):
         loaded(X[:0], T[:0])
     # It is fed like any other, and saved again.
-    tallies = [gc.epoch(f, gc.Batches((X, T), 5, shuffle=0), steps_per_call="epoch") for f in (step, loaded)]
-    assert tallies[0] == tallies[1]
+    tallies = [gc.epoch(f, gc.Batches((X, T), 6, shuffle=0), steps_per_call="epoch") for f in (step, loaded)]
+    assert tallies[0].means == pytest.approx(tallies[1].means, rel=1e-5)
     loaded.save(tmp_path / "g")
     third = gc.load(tmp_path / "g")
     assert third(X, T) == loaded(X, T)
@@ -88,46 +96,44 @@ def test_a_loaded_function_is_a_function(tmp_path: Path) -> None:
 
 
 STRUCTURES: list[Callable[[Any, Any], Any]] = [
-    lambda loss, logits: loss,
-    lambda loss, logits: [loss],
-    lambda loss, logits: (loss, logits),
-    lambda loss, logits: {"loss": loss, 3: logits, None: loss},
-    lambda loss, logits: [],
+    lambda total, y: total,
+    lambda total, y: [total],
+    lambda total, y: (total, y),
+    lambda total, y: {"total": total, 3: y, None: total},
+    lambda total, y: [],
 ]
 
 
 @pytest.mark.parametrize("outputs", STRUCTURES)
 def test_outputs_come_in_their_structure(outputs: Callable[[Any, Any], Any], tmp_path: Path) -> None:
-    step = training(outputs=outputs)
+    step = small("numpy", outputs)
     step.save(tmp_path / "f", platforms="cpu")
-    found, expected = gc.load(tmp_path / "f")(X, T), step(X, T)
-    assert type(found) is type(expected)
+    found, expected = gc.load(tmp_path / "f")(X), step(X)
+    if isinstance(expected, list | tuple | dict):
+        assert type(found) is type(expected)
     if isinstance(expected, dict):
         assert list(found) == list(expected)
         found, expected = list(found.values()), list(expected.values())
-    np.testing.assert_equal(jax.device_get(found), jax.device_get(expected))
+    parts = (list(one) if isinstance(one, list | tuple) else [one] for one in (found, expected))
+    for one, other in zip(*parts, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 def test_another_process_runs_it_without_the_program_that_declared_it(tmp_path: Path) -> None:
-    step = training()
+    step = small("numpy")
     step.save(tmp_path / "f")
-    np.savez(tmp_path / "data.npz", x=X, t=T)
+    np.savez(tmp_path / "data.npz", x=X)
     program = (
         "import numpy as np, graphc as gc\n"
         "f = gc.load('f')\n"
         "data = np.load('data.npz')\n"
-        "print(repr(float(f(data['x'], data['t']))), *[v.label for v in f.variables], f.variables[1].value.tolist())\n"
+        "print(float(f(data['x'])), f.variables[0].label, f.variables[0].value.tolist())\n"
     )
     environ = os.environ | {"PYTHONPATH": str(Path(gc.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
-    loss = float(step(X, T))
-    b = dict(values(step))["b"].tolist()
-    assert done.stdout.split()[0] == repr(loss)
-    assert str(b) in done.stdout
-
-
-def keep(x: Any) -> Any:
-    return x
+    total, label, after = done.stdout.split(maxsplit=2)
+    assert float(total) == pytest.approx(float(step(X)), rel=1e-5)
+    assert (label, json.loads(after)) == ("w", step.variables[0].value.tolist())
 
 
 FORMS: dict[str, Callable[[], tuple[list[Any], Any, list[np.ndarray]]]] = {}
@@ -211,10 +217,10 @@ def test_many_graphs_have_a_portable_form(name: str, tmp_path: Path) -> None:
     inputs, outputs, given = FORMS[name]()
     function = gc.compile(inputs, outputs, backend="jax")
     function.save(tmp_path / "f")
-    found, expected = gc.load(tmp_path / "f")(*given), function(*given)
+    found, expected = gc.load(tmp_path / "f")(*given), gc.compile(inputs, outputs)(*given)
     for one, other in zip(jax.tree_util.tree_leaves(found), jax.tree_util.tree_leaves(expected), strict=True):
         assert one.dtype == other.dtype
-        np.testing.assert_allclose(np.asarray(one).astype(complex), np.asarray(other).astype(complex), rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(np.asarray(one).astype(complex), np.asarray(other).astype(complex), rtol=1e-5, atol=1e-5)
 
 
 def test_a_size_may_be_fixed(tmp_path: Path) -> None:
@@ -234,20 +240,23 @@ def test_a_size_may_be_fixed(tmp_path: Path) -> None:
 
 def test_layers_on_a_mesh_or_with_checks_are_saved_as_one_device_runs_them(tmp_path: Path) -> None:
     for number, backend in enumerate((gc.Jax(check=True), gc.Jax(mesh={"data": 1}, axes={"batch": "data"}), gc.Jax(precision="highest"))):
-        step = training(backend)
+        step = small(backend)
         step.save(tmp_path / f"{number}", platforms=["cpu"])
-        np.testing.assert_allclose(gc.load(tmp_path / f"{number}")(X, T), step(X, T), rtol=1e-6)
+        np.testing.assert_allclose(gc.load(tmp_path / f"{number}")(X), step(X), rtol=1e-6)
 
 
-def test_many_equal_layers_keep_their_variables(tmp_path: Path) -> None:
+def test_many_equal_layers_keep_their_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"LEAST": 3, "LEAST_CALLED": 3, "COMPILED_LOOP": 0.0, "CALLS": 0}.items():
+        monkeypatch.setattr(rolling, name, value)
     x = gc.input("x", ("batch", 4))
-    weights = [gc.variable(np.eye(4) * (1 + i / 100), f"w{i}", "float32") for i in range(40)]
+    weights = [gc.variable(np.eye(4) * (1 + i / 100), f"w{i}", "float32") for i in range(8)]
     y = x
     for w in weights:
         y = gc.tanh(y @ w)
     loss = gc.mean(gc.square(y))
     updates = {w: w - 0.1 * g for w, g in zip(weights, gc.grad(loss, weights), strict=True)}
     step = gc.compile(x, loss, updates, backend="jax")
+    assert any(isinstance(one, rolling.Loop) for one in step.report.program.schedule.steps)
     step(X[:, :4])
     step.save(tmp_path / "f", platforms="cpu")
     loaded = gc.load(tmp_path / "f")

@@ -17,6 +17,7 @@ ABSENT = {
     "scipy": "only tests need it, and it is not among the dependencies",
     "graphviz": "0.08 s; drawing needs it",
     "pygraphviz": "it loads Graphviz's libraries, and is optional",
+    "h5py": "only weights that Keras wrote need it",
     "rich": "0.03 s and more; only a progress bar needs it",
     "ml_dtypes": "a shared library that only bfloat16 and its like need",
     "safetensors": "saving and loading need it",

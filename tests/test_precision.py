@@ -129,7 +129,7 @@ def by_hand(low: str, p: list[Any], x: Any, t: Any) -> Any:
         logp = jax.nn.log_softmax(logits.astype(jnp.float32))
         return -jnp.mean(jnp.take_along_axis(logp, t[:, None], axis=1))
 
-    value, gradients = jax.value_and_grad(loss)([jnp.asarray(a) for a in p])
+    value, gradients = jax.jit(jax.value_and_grad(loss))([jnp.asarray(a) for a in p])
     return value, *gradients
 
 

@@ -115,6 +115,17 @@ class Compiled:
             self._steps[kind, layout, self.model.network] = found  # a Sequential has its network from its first data on
         return found
 
+    def latest(self, kind: Kind = "train") -> Step:
+        """The step of this kind that was compiled last: ``.graph`` to be drawn, ``.function.source`` and ``.function.report`` to be read.
+
+        Raises :class:`ArgumentError` before there was any data for it.
+        """
+        for (made, *_), step in reversed(self._steps.items()):
+            if made == kind:
+                return step
+        does = {"train": "fit", "test": "evaluate", "predict": "predict"}[kind]
+        raise ArgumentError(f"no step of {kind!r} was compiled yet", fits=f"model.{does}(...) before: steps are compiled for the data")
+
     def _made(self, kind: Kind, layout: Layout) -> Step:
         network = self.model.network
         inputs = layout.inputs(network.symbols if network else (), network.results if network else ())

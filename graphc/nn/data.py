@@ -201,6 +201,28 @@ class Source:
         """Take up the order that was in use at a position; the next epoch is the one that it is in."""
 
 
+class _Order:
+    """Of epochs that are cut short, how far they are in passes over so many batches. It follows from steps, as batches may come early."""
+
+    def __init__(self, whole: int) -> None:
+        self._whole = whole
+        self._drawn, self._used = 0, whole  # at the beginning of the epoch
+
+    def at(self, number: int, steps: int) -> tuple[int, int]:
+        """See :meth:`Source.order_at`."""
+        used = self._used + steps
+        return (self._drawn, used) if used <= self._whole else (number, (used - 1) % self._whole + 1)
+
+    def settle(self, number: int, steps: int) -> None:
+        """An epoch is over."""
+        self._drawn, self._used = self.at(number, steps)
+
+    def go_on(self, position: Position) -> int:
+        """Begin with the epoch of a position; where in a pass that began."""
+        self._drawn, self._used = position.drawn, position.used - position.steps
+        return self._used % self._whole
+
+
 class ArraySource(Source):
     """The rows of arrays. Epochs that are cut short go on where the last one ended."""
 
@@ -210,7 +232,7 @@ class ArraySource(Source):
         self.steps = len(self.batches) if steps is None else steps
         self._cut = steps is not None
         self._rest: Iterator[Any] = iter(())
-        self._order = 0, len(self.batches)  # at the beginning of the epoch
+        self._order = _Order(len(self.batches)) if self._cut else None
 
     def epoch(self, number: int, done: int = 0) -> Iterator[Part]:
         """The batches of an epoch."""
@@ -219,26 +241,23 @@ class ArraySource(Source):
         return iter([Part(self.layout, self._taken(done) if self._cut else self._after(done))])
 
     def order_at(self, number: int, steps: int) -> tuple[int, int]:
-        """See :meth:`Source.order_at`. It follows from the steps, since batches may be fetched before they are used."""
-        if not self._cut:
-            return number, steps
-        drawn, used = self._order
-        whole = len(self.batches)
-        return (drawn, used + steps) if used + steps <= whole else (number, (used + steps - 1) % whole + 1)
+        """See :meth:`Source.order_at`."""
+        return (number, steps) if self._order is None else self._order.at(number, steps)
 
     def settle(self, number: int, steps: int) -> None:
         """See :meth:`Source.settle`."""
-        self._order = self.order_at(number, steps)
+        if self._order is not None:
+            self._order.settle(number, steps)
 
     def go_on(self, position: Position) -> None:
         """See :meth:`Source.go_on`."""
         if isinstance(self.batches, Shuffled) and position.seed is not None:
             self.batches.seed = position.seed
-        if self._cut:
+        if self._order is not None:
             if isinstance(self.batches, Shuffled):
                 self.batches.epoch = position.drawn
             self._rest = iter(self._after(position.used))
-            self._order = position.drawn, position.used - position.steps
+            self._order.go_on(position)
 
     def _after(self, done: int) -> Any:
         if not done:
@@ -263,6 +282,22 @@ class IterableSource(Source):
         self.steps = steps if steps is not None else (len(batches) if hasattr(batches, "__len__") else None)
         self._one_pass = iter(batches) is batches if hasattr(batches, "__iter__") else False
         self._rest: Iterator[Any] | None = None
+        again = steps is not None and not self._one_pass and hasattr(batches, "__len__")
+        self._order = _Order(len(batches)) if again else None
+
+    def order_at(self, number: int, steps: int) -> tuple[int, int]:
+        """See :meth:`Source.order_at`."""
+        return (number, steps) if self._order is None else self._order.at(number, steps)
+
+    def settle(self, number: int, steps: int) -> None:
+        """See :meth:`Source.settle`."""
+        if self._order is not None:
+            self._order.settle(number, steps)
+
+    def go_on(self, position: Position) -> None:
+        """See :meth:`Source.go_on`. Where a generator is, or an iterable of no known length that is cut short, is not known here."""
+        if self._order is not None:
+            self._rest = itertools.islice(self._fresh(), self._order.go_on(position), None)
 
     def epoch(self, number: int, done: int = 0) -> Iterator[Part]:
         """The batches of an epoch, those of one layout together."""

@@ -123,7 +123,9 @@ class History(Callback):
 
 
 class Callbacks:
-    """Several callbacks as one: ``tell("on_epoch_end", 3, logs)``, and in a ``with`` of it ``on_exception``. Objects with some hooks will do.
+    """Several callbacks as one: ``tell("on_epoch_end", 3, logs)``, and ``on_exception`` of what leaves a ``with`` of it.
+
+    Objects with some of the hooks will do.
 
     Raises :class:`ArgumentError` for what has none of them.
     """

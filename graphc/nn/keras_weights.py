@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 
 from graphc.core import Tensor, Variable, dtypes
-from graphc.core.errors import DependencyError
 from graphc.nn.functional import Network, Symbol
 from graphc.nn.layer import Layer
 from graphc.nn.naming import snake_case
@@ -47,8 +46,7 @@ def load_keras_weights(model: Model, filepath: str | os.PathLike[str], skip_mism
         skip_mismatch: whether layers whose weights do not fit are left as they are, with a warning.
 
     Raises:
-        WeightsError: no such file, one of another kind, or other layers or shapes; then no weight was changed.
-        DependencyError: h5py is not there.
+        WeightsError: no such file, one of another kind, or other layers or shapes, where no weight was changed; or h5py is not there.
     """
     path = Path(filepath)
     if not model.built:
@@ -80,7 +78,7 @@ def _h5py() -> Any:
     try:
         import h5py  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
     except ImportError:
-        raise DependencyError("weights of Keras are in HDF5 files, and h5py is not installed", fits='pip install "graphc[keras]"') from None
+        raise WeightsError("weights of Keras are in HDF5 files, and h5py is not installed", fits='pip install "graphc[keras]"') from None
     return cast("Any", h5py)
 
 

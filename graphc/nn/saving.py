@@ -46,10 +46,15 @@ class SavingWarning(UserWarning):
 # ---------------------------------------------------------------- whole models
 def save_model(model: Model, filepath: Place, overwrite: bool = True, include_optimizer: bool = True) -> Path:
     """Write a model to a file: structure, weights, what ``compile`` was told and the state of the training. See :meth:`Model.save`."""
+    return _save(model, filepath, overwrite, structure(model, include_optimizer), training=include_optimizer)
+
+
+def structure(model: Model, include_optimizer: bool = True) -> Described:
+    """What a file says of a model beside numbers. Raises :class:`ArgumentError` for a part that has no form in a file."""
     described: Described = {"model": packed(model)}
     if model.compiled and include_optimizer:
         described["compile"] = model.training.get_config()
-    return _save(model, filepath, overwrite, described, training=include_optimizer)
+    return described
 
 
 def load_model(filepath: Place, custom_objects: Objects | None = None, compile: bool = True) -> Any:
@@ -142,7 +147,7 @@ def _digest(text: str, arrays: Mapping[str, Array]) -> str:
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         found.update(f"{name} {array.dtype} {arrays[name].shape}".encode())
-        found.update(memoryview(array.reshape(-1).view(np.uint8)))
+        found.update(array.reshape(-1).view(np.uint8).data)
     return found.hexdigest()
 
 

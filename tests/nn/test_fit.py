@@ -61,7 +61,9 @@ def classifier(backend: Any = "numpy", **options: Any) -> Any:
 
 
 # ---------------------------------------------------------------- figures
-@pytest.mark.parametrize(("backend", "weight", "told"), [("numpy", None, [0, 1, 2, 3]), ("numpy", WEIGHTS, [0, 1, 2, 3]), ("jax", WEIGHTS, [2, 3])])
+@pytest.mark.parametrize(
+    ("backend", "weight", "told"), [("numpy", None, [0, 1, 2, 3]), ("numpy", WEIGHTS, [0, 1, 2, 3]), ("jax", WEIGHTS, [2, 3])]
+)
 def test_epochs_are_what_the_formulas_say(backend: Any, weight: Array | None, told: list[int]) -> None:
     """On JAX the three batches of 16 are one call, and the last one, of 2, is another."""
     model, heard = linear(backend), Recorder()

@@ -319,3 +319,11 @@ def test_truth_values_are_refused() -> None:
 def test_what_it_costs() -> None:
     y = gc.conv(gc.input("x", ("batch", 8, 8, 4)), gc.zeros((3, 3, 2, 6)), groups=2)
     assert str(convolution.count_flops(y)) == str(gc.input("x", ("batch", 6 * 6 * 6 * 9 * 2 * 2)).size)
+
+
+def test_on_jax_all_have_the_layout_that_is_fast_in_a_loop() -> None:
+    x, kernel = gc.input("x", (2, 9, 9, 4)), gc.input("kernel", (3, 3, 4, 6))
+    y = gc.sum(gc.square(gc.conv(x, kernel, strides=2)))
+    text = gc.compile([x, kernel], gc.grad(y, [x, kernel]), backend="jax").hlo((2, 9, 9, 4), (3, 3, 4, 6))
+    layouts = re.findall(r"dim_numbers = (\[.*?\]x\[.*?\]->\[.*?\])", text)
+    assert layouts == ["[b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]"] * 3

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from graphc.core.errors import ArgumentError
 from graphc.feed.batches import whole_number
+from graphc.nn import saving
 from graphc.nn.callbacks.monitors import MonitorCallback
 from graphc.nn.hooks import Callback, Logs
 from graphc.nn.weights import WeightsError
@@ -74,7 +75,8 @@ class ModelCheckpoint(_Saving, MonitorCallback):
         initial_value_threshold: what the first figure has to be better than.
 
     Raises:
-        ArgumentError: another ``save_freq`` or mode; a figure in the name that is not there.
+        ArgumentError: another ``save_freq`` or mode; a figure in the name that is not there; when ``fit`` begins, a part of the model
+            that has no form in a file.
         WeightsError: a file that cannot be written.
     """
 
@@ -94,6 +96,11 @@ class ModelCheckpoint(_Saving, MonitorCallback):
         self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
         self._cadence = _Cadence("ModelCheckpoint", save_freq)
         self._epoch = 0
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Look whether the model can be saved, now and not after an epoch."""
+        if not self.save_weights_only:
+            saving.structure(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Note the number."""
@@ -197,8 +204,6 @@ class BackupAndRestore(_Saving, Callback):
                 return
 
     def _restore(self, path: Path) -> None:
-        from graphc.nn import saving
-
         position = saving.load_weights(self.model, path)
         if position is not None:
             self.model.go_on(position, anyway=True)

@@ -3,6 +3,7 @@
 from graphc.nn.functional import Input
 from graphc.nn.layer import Layer
 from graphc.nn.layers.activation import ELU, Activation, Identity, Lambda, LeakyReLU, PReLU, ReLU, Softmax
+from graphc.nn.layers.attention import AdditiveAttention, Attention, GroupedQueryAttention, MultiHeadAttention
 from graphc.nn.layers.convolution import (
     Conv1D,
     Conv1DTranspose,
@@ -56,6 +57,16 @@ from graphc.nn.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from graphc.nn.layers.recurrent import (
+    GRU,
+    LSTM,
+    RNN,
+    GRUCell,
+    LSTMCell,
+    SimpleRNN,
+    SimpleRNNCell,
+    StackedRNNCells,
+)
 from graphc.nn.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -83,8 +94,10 @@ from graphc.nn.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from graphc.nn.layers.wrappers import Bidirectional, TimeDistributed, Wrapper
 
 # Keras's other names.
+GroupQueryAttention = GroupedQueryAttention
 AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
 MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
 GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D = GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D
@@ -94,11 +107,12 @@ Convolution1DTranspose, Convolution2DTranspose, Convolution3DTranspose = Conv1DT
 SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D
 
 __all__ = [
-    "ELU",
     "Activation",
     "ActivityRegularization",
     "Add",
+    "AdditiveAttention",
     "AlphaDropout",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -107,6 +121,7 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BatchNormalization",
+    "Bidirectional",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -128,9 +143,12 @@ __all__ = [
     "DepthwiseConv2D",
     "Dot",
     "Dropout",
+    "ELU",
     "EinsumDense",
     "Embedding",
     "Flatten",
+    "GRU",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
@@ -146,8 +164,12 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "GroupQueryAttention",
+    "GroupedQueryAttention",
     "Identity",
     "Input",
+    "LSTM",
+    "LSTMCell",
     "Lambda",
     "Layer",
     "LayerNormalization",
@@ -161,10 +183,12 @@ __all__ = [
     "MaxPooling3D",
     "Maximum",
     "Minimum",
+    "MultiHeadAttention",
     "Multiply",
     "PReLU",
     "Permute",
     "RMSNormalization",
+    "RNN",
     "ReLU",
     "RepeatVector",
     "Rescaling",
@@ -173,15 +197,20 @@ __all__ = [
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
+    "StackedRNNCells",
     "Subtract",
+    "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",
+    "Wrapper",
     "ZeroPadding1D",
     "ZeroPadding2D",
     "ZeroPadding3D",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import graphc as gc
 from graphc.core import Tensor, Variable, as_tensor
@@ -15,7 +15,7 @@ from graphc.nn import initializers, regularizers
 from graphc.nn.forward import the_pass
 from graphc.nn.layer import Layer
 from graphc.nn.layers.activation import Softmax
-from graphc.nn.layers.common import Weighted, one_of, share, size_of, title
+from graphc.nn.layers.common import Weighted, listed, one_of, share, size_of, title
 from graphc.nn.layers.dense import EinsumDense
 from graphc.nn.layers.regularization import Dropout
 from graphc.nn.seeds import SeedGenerator
@@ -29,8 +29,8 @@ _AWAY: Final = {"float16": 65504.0}
 class Attention(Layer):
     """``softmax(query @ key.T) @ value`` (M.-T. Luong et al., 2015), of a list ``[query, value]`` or ``[query, value, key]``.
 
-    ``query`` is ``(batch, queries, dim)``, ``value`` ``(batch, values, width)``, ``key`` ``(batch, values, dim)``, by default the value. The
-    output is ``(batch, queries, width)``.
+    ``query`` is ``(batch, queries, dim)``, ``value`` ``(batch, values, width)``, ``key`` ``(batch, values, dim)``, by default the value.
+    The output is ``(batch, queries, width)``.
 
     Args:
         use_scale: whether the scores are multiplied by a weight, ``scale``, which begins with 1.
@@ -66,7 +66,7 @@ class Attention(Layer):
             self.concat_score_weight = self.add_weight((), "ones", name="concat_score_weight")
 
     def _checked(self, inputs: Any) -> list[Any]:
-        given = cast("list[Any]", list(inputs)) if isinstance(inputs, list | tuple) else [inputs]
+        given = listed(inputs)
         if len(given) not in (2, 3):
             raise ArgumentError(f"{title(self)}: {len(given)} inputs", fits="[query, value] or [query, value, key]")
         return given
@@ -95,7 +95,7 @@ class Attention(Layer):
         scores = self.scores(query, rest[0] if rest else value)
         counts = None if of_value is None else gc.expand_dims(of_value, axis=-2)
         if use_causal_mask:
-            counts = _both(counts, causal_mask(*scores.shape[-2:]))
+            counts = _both(counts, causal_mask(scores.shape[-2], scores.shape[-1]))
         if counts is not None:
             scores = gc.where(counts, scores, scores - _AWAY.get(scores.dtype, 1e9))
         weighting = gc.softmax(scores, axis=-1)
@@ -155,10 +155,17 @@ class HeadsAttention(Weighted):
     ``attention_mask``, which broadcasts to ``(batch, queries, values)`` or with an axis of heads after the batch, says which values count
     for which query. So do the masks that come with ``query``, ``value`` and ``key``, or are given as ``query_mask``, ``value_mask``,
     ``key_mask``, ``(batch, places)``, and ``use_causal_mask``, by which no query sees values behind its place. Where no value counts the
-    weighting is 0. With ``return_attention_scores`` a call gives a tuple: the output and the weighting, ``(batch, heads, queries, values)``.
+    weighting is 0. With ``return_attention_scores`` a call gives a tuple: the output, and the weighting, which is
+    ``(batch, heads, queries, values)``.
     """
 
     supports_masking = True
+    kernel_initializer: Any
+    kernel_regularizer: Any
+    kernel_constraint: Any
+    bias_initializer: Any
+    bias_regularizer: Any
+    bias_constraint: Any
 
     def __init__(
         self,
@@ -247,6 +254,8 @@ class HeadsAttention(Weighted):
         scores = gc.einsum(self._weigh, of_query * self.scale, self.repeated(of_key))
         places = [_mask_of(query, query_mask), _mask_of(value, value_mask), _mask_of(key, key_mask)]
         weighting = self.softmax(scores, mask=self._counts(scores, attention_mask, places, use_causal_mask))
+        # The mask is one of scores: the weighting is whole.
+        the_pass("attention").masks.pop(weighting, None)
         y = gc.einsum(self._mix, self.dropout_layer(weighting, training=training), self.repeated(of_value))
         y = self.output_dense(y * self.gate_dense(query) if self.use_gate else y)
         return (y, weighting) if return_attention_scores else y
@@ -264,9 +273,9 @@ class HeadsAttention(Weighted):
         found = None if given is None else self._spread(scores, as_dtype(as_tensor(given), "bool"))
         known = [gc.expand_dims(mask, axis=-2 if i else -1) for i, mask in enumerate(places) if mask is not None]
         if causal:
-            known.append(causal_mask(*scores.shape[-2:]))
+            known.append(causal_mask(scores.shape[-2], scores.shape[-1]))
         if self.sliding_window is not None:
-            known.append(window_mask(*scores.shape[-2:], self.sliding_window))
+            known.append(window_mask(scores.shape[-2], scores.shape[-1], self.sliding_window))
         if known and self.axes != (1,):
             fits = "attention_mask alone, or attention along axis 1"
             raise ArgumentError(f"{self.name}: masks of places for attention along axes {self.axes}", fits=fits)
@@ -303,7 +312,8 @@ class MultiHeadAttention(HeadsAttention):
         seed: of the dropout.
 
     The weights are ``query``, ``key`` and ``value`` kernels ``(dim, heads, key_dim)`` and biases ``(heads, key_dim)``, those of the output
-    ``(heads, value_dim, dim)`` and ``(dim,)``. The other arguments say how they begin, what they add to the loss, and what they are kept to.
+    ``(heads, value_dim, dim)`` and ``(dim,)``. The other arguments say how they begin, what they add to the loss, and what they are kept
+    to.
 
     Raises :class:`ArgumentError` for sizes below 1, :class:`ShapeError` for masks and keys that do not fit.
     """
@@ -332,16 +342,14 @@ class MultiHeadAttention(HeadsAttention):
     ) -> None:
         kernel = (kernel_initializer, kernel_regularizer, kernel_constraint)
         bias = (bias_initializer, bias_regularizer, bias_constraint)
-        super().__init__(
-            dropout, use_bias, sliding_window, flash_attention, kernel, bias, activity_regularizer, use_gate, seed, **options
-        )
+        super().__init__(dropout, use_bias, sliding_window, flash_attention, kernel, bias, activity_regularizer, use_gate, seed, **options)
         self.num_heads = whole_number("MultiHeadAttention: num_heads", num_heads, least=1)
         self.key_dim = whole_number("MultiHeadAttention: key_dim", key_dim, least=1)
         self.value_dim = whole_number("MultiHeadAttention: value_dim", value_dim or key_dim, least=1)
-        self._sizes_of_output = None if output_shape is None else _listed(output_shape)
-        self.attention_axes = None if attention_axes is None else tuple(_listed(attention_axes))
+        self._sizes_of_output = None if output_shape is None else listed(output_shape)
+        self.attention_axes = None if attention_axes is None else tuple(listed(attention_axes))
 
-    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Add the projections."""
         self.axes = tuple(range(1, len(query_shape) - 1)) if self.attention_axes is None else self.attention_axes
         output = self._sizes_of_output or [size_of(self, query_shape, -1)]
@@ -357,8 +365,8 @@ class GroupedQueryAttention(HeadsAttention):
         num_query_heads: how many heads there are, a multiple of the next.
         num_key_value_heads: how many projections of keys and values.
 
-    The other arguments are those of :class:`MultiHeadAttention`. Raises :class:`ArgumentError` for sizes below 1, and if the heads cannot be
-    divided evenly.
+    The other arguments are those of :class:`MultiHeadAttention`. Raises :class:`ArgumentError` for sizes below 1, and if the heads cannot
+    be divided evenly.
     """
 
     def __init__(
@@ -383,9 +391,7 @@ class GroupedQueryAttention(HeadsAttention):
     ) -> None:
         kernel = (kernel_initializer, kernel_regularizer, kernel_constraint)
         bias = (bias_initializer, bias_regularizer, bias_constraint)
-        super().__init__(
-            dropout, use_bias, sliding_window, flash_attention, kernel, bias, activity_regularizer, use_gate, seed, **options
-        )
+        super().__init__(dropout, use_bias, sliding_window, flash_attention, kernel, bias, activity_regularizer, use_gate, seed, **options)
         self.head_dim = whole_number("GroupedQueryAttention: head_dim", head_dim, least=1)
         self.num_query_heads = whole_number("GroupedQueryAttention: num_query_heads", num_query_heads, least=1)
         self.num_key_value_heads = whole_number("GroupedQueryAttention: num_key_value_heads", num_key_value_heads, least=1)
@@ -395,7 +401,7 @@ class GroupedQueryAttention(HeadsAttention):
                 fits="num_query_heads that num_key_value_heads divides",
             )
 
-    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Add the projections. Raises :class:`ShapeError` unless there are three axes."""
         if len(query_shape) != 3:
             raise ShapeError(f"{self.name}: a query of shape {query_shape}", fits="(batch, queries, dim)")
@@ -430,7 +436,3 @@ def _mask_of(x: Tensor | None, given: Any) -> Tensor | None:
 def _another(initializer: Any) -> Any:
     """An initializer that draws other numbers, unless a seed says which."""
     return type(initializer).from_config(initializer.get_config()) if isinstance(initializer, initializers.Initializer) else initializer
-
-
-def _listed(sizes: Any) -> list[int]:
-    return list(sizes) if isinstance(sizes, list | tuple) else [sizes]

@@ -21,7 +21,7 @@ from graphc.feed.batches import whole_number
 from graphc.nn import activations
 from graphc.nn.forward import Forward, the_pass
 from graphc.nn.layer import Layer, Shape
-from graphc.nn.layers.common import Weighted, share, title
+from graphc.nn.layers.common import Weighted, listed, share, title
 from graphc.nn.layers.common import size_of as size_of_axis
 from graphc.nn.naming import snake_case
 from graphc.nn.seeds import SeedGenerator
@@ -97,7 +97,7 @@ class Cell(Weighted):
 
     def get_initial_state(self, batch_size: Any = None) -> States:
         """Zeros."""
-        return [gc.zeros((batch_size, size), dtype=self.dtype) for size in _listed(self.state_size)]
+        return [gc.zeros((batch_size, size), dtype=self.dtype) for size in listed(self.state_size)]
 
     def drawn(self, shape: Any, training: bool) -> tuple[list[Tensor], list[Tensor]]:
         """What inputs of this shape, and states, are multiplied by in training: nothing, one factor, or one for each gate."""
@@ -121,11 +121,9 @@ class Cell(Weighted):
 
     def call(self, inputs: Tensor, states: Any, training: bool = False) -> Any:
         """The output, and the new states."""
-        several = isinstance(states, list | tuple)
-        before = cast("States", list(states)) if several else [states]
         of_inputs, of_states = self.drawn(inputs.shape, training)
-        new = self.step(self.project(inputs, of_inputs), before, of_states)
-        return new[0], new if several else new[0]
+        new = self.step(self.project(inputs, of_inputs), listed(states), of_states)
+        return new[0], new if isinstance(states, list | tuple) else new[0]
 
     def activated(self, x: Tensor) -> Tensor:
         """The activation of a tensor."""
@@ -245,8 +243,9 @@ class _ForgetBias:
 class GRUCell(GatedCell):
     """A gated recurrent unit (K. Cho et al., 2014); see :class:`GRU`.
 
-    The weights have the blocks ``z, r, h``: ``h = z * h + (1 - z) * activation(...)``. With ``reset_after`` ``r`` is a factor of the product
-    of ``h`` with its kernel, and ``bias`` is ``(2, 3 * units)``: that of the inputs and that of the states; else ``r`` is a factor of ``h``.
+    The weights have the blocks ``z, r, h``: ``h = z * h + (1 - z) * activation(...)``. With ``reset_after`` ``r`` is a factor of the
+    product of ``h`` with its kernel, and ``bias`` is ``(2, 3 * units)``: that of the inputs and that of the states; else ``r`` is a factor
+    of ``h``.
     """
 
     gates = 3
@@ -344,8 +343,8 @@ class StackedRNNCells(Layer):
         """The output of the last cell, and the new states."""
         new: States = []
         for cell, before in zip(self.cells, states, strict=True):
-            inputs, after = cell(inputs, list(before) if isinstance(before, list | tuple) else [before])
-            new.append(list(after) if isinstance(after, list | tuple) else [after])
+            inputs, after = cell(inputs, listed(before))
+            new.append(listed(after))
         return inputs, new
 
 
@@ -362,20 +361,15 @@ def _build(cell: Any, input_shape: Shape) -> None:
         cell.built = True
 
 
-def _listed(sizes: Any) -> list[int]:
-    return list(sizes) if isinstance(sizes, list | tuple) else [sizes]
-
-
 def _output_size(cell: Any) -> int:
     size = getattr(cell, "output_size", None)
-    return _listed(cell.state_size)[0] if size is None else size
+    return listed(cell.state_size)[0] if size is None else size
 
 
 def _first_states(cell: Any, batch: Any) -> States:
     if not hasattr(cell, "get_initial_state"):
-        return [gc.zeros((batch, size), dtype=cell.dtype) for size in _listed(cell.state_size)]
-    states = cell.get_initial_state(batch_size=batch)
-    return list(states) if isinstance(states, list | tuple) else [states]
+        return [gc.zeros((batch, size), dtype=cell.dtype) for size in listed(cell.state_size)]
+    return listed(cell.get_initial_state(batch_size=batch))
 
 
 def _product(x: Tensor, kernel: Tensor, noise: Sequence[Tensor]) -> Tensor:
@@ -409,7 +403,8 @@ class _Loop:
         """The output of the last step, those of all steps, and the last states."""
         if type(cell) is not StackedRNNCells:
             return self._of(cell, xs, states)
-        last, after = xs, []
+        last = xs
+        after: States = []
         for one, before in zip(cell.cells, states, strict=True):
             last, xs, new = self._of(one, xs, before)
             after.append(new)
@@ -453,7 +448,7 @@ class _Loop:
             output, new = cell(item, states)
             if not self.unroll:
                 _refuse_changes(cell, forward, updates, losses, [item, *tree.flatten(states)[0]])
-            return output, cast("States", list(new)) if isinstance(new, list | tuple) else [new]
+            return output, listed(new)
 
         return step
 
@@ -461,7 +456,8 @@ class _Loop:
         if not self.unroll or xs[0].shape[0] == 0:
             return gc.scan(body, first, xs, reverse=self.reverse)
         steps = range(cast("int", xs[0].shape[0]))
-        carry, ys = first, []
+        carry = first
+        ys: list[Tensor] = []
         for i in reversed(steps) if self.reverse else steps:
             carry, y = body(carry, [x[i] for x in xs])
             ys.append(y)
@@ -513,8 +509,8 @@ class RNN(Layer):
         unroll: the graph has each step by itself, and no loop; the number of steps has to be known. It takes longer to compile.
         zero_output_for_mask: the output of a step that does not count is 0.
 
-    A call takes ``initial_state``, a list as long as that of the states, else they begin with 0; and ``mask``, ``(batch, steps)``. At a step
-    that does not count the states stay as they are, and the output is that of the step before. Without any step the output is the state.
+    A call takes ``initial_state``, a list as long as that of the states, else they begin with 0; and ``mask``, ``(batch, steps)``. At a
+    step that does not count the states stay as they are, and the output is that of the step before. Without any step it is the state.
     Random numbers that a cell draws are one draw for all steps.
 
     Raises :class:`ArgumentError` and :class:`ShapeError` for what is no cell, and for states, masks and numbers of steps that do not fit.
@@ -534,7 +530,7 @@ class RNN(Layer):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.cell = StackedRNNCells(cell) if isinstance(cell, list | tuple) else _checked_cell(self, cell)
+        self.cell: Any = StackedRNNCells(listed(cell)) if isinstance(cell, list | tuple) else _checked_cell(self, cell)
         self.return_sequences, self.return_state = bool(return_sequences), bool(return_state)
         self.go_backwards, self.stateful, self.unroll = bool(go_backwards), bool(stateful), bool(unroll)
         self.zero_output_for_mask = bool(zero_output_for_mask)
@@ -562,7 +558,7 @@ class RNN(Layer):
     def reset_state(self, states: Any = None) -> None:
         """Make the states that are kept 0, or the given ones. Raises :class:`ArgumentError` for another number of them."""
         kept = [] if self._kept is None else self._kept.flat
-        given = [np.zeros(x.shape, x.dtype) for x in kept] if states is None else tree.flatten(states)[0]
+        given: list[Any] = [np.zeros_like(x.value) for x in kept] if states is None else tree.flatten(states)[0]
         if len(given) != len(kept):
             raise ArgumentError(f"{self.name}.reset_state: {len(given)} states", fits=f"{len(kept)} of them, or None")
         for variable, value in zip(kept, given, strict=True):
@@ -589,8 +585,7 @@ class RNN(Layer):
         return (y, *after) if self.return_state else y
 
     def _counting(self, sequences: Tensor, mask: Any) -> Tensor | None:
-        if isinstance(mask, list | tuple):
-            mask = cast("list[Any]", mask)[0]
+        mask = listed(mask)[0]
         if mask is None:
             return None
         mask = as_tensor(mask)
@@ -615,8 +610,7 @@ class RNN(Layer):
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """That of the input, if there is an output for each step."""
-        mask = cast("list[Any]", previous_mask)[0] if isinstance(previous_mask, list | tuple) else previous_mask
-        return [mask] if self.return_sequences else None
+        return listed(previous_mask)[:1] if self.return_sequences else None
 
 
 def _mapped(function: Callable[[Any], Any], structure: Any) -> Any:

@@ -1,11 +1,13 @@
-"""Record what Keras's recurrent layers and attention give, in recurrent.json. Run where Keras is: ``KERAS_BACKEND=jax python make_recurrent.py``.
+"""Record what Keras's recurrent layers and attention give, in recurrent.json.
 
+Run where Keras is: ``KERAS_BACKEND=jax python make_recurrent.py``.
 Inputs and weights are not recorded, but made of their shapes, by :func:`filled`, here and in the test. ``gradients`` are those of the sum
 of each output times ``filled`` numbers, for each weight.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from make_layers import filled
 
 X, Y = (2, 4, 3), (2, 5, 2)
 MASKS = {"end": [[1, 1, 1, 0], [1, 0, 0, 0]], "holes": [[0, 1, 0, 1], [1, 0, 1, 1]], "none": [[0, 0, 0, 0], [1, 1, 1, 1]]}
+CELLS = ["SimpleRNNCell", "LSTMCell", "GRUCell", "StackedRNNCells"]
 PLACES = {"query": [[1, 1, 1, 0], [1, 1, 1, 1]], "value": [[1, 0, 1, 1, 0], [1, 1, 0, 0, 0]]}
 
 
@@ -58,14 +61,14 @@ def attention() -> Any:
     yield layer("MultiHeadAttention", **heads), {**three, "return_attention_scores": True}
     yield layer("MultiHeadAttention", **heads, value_dim=2, use_bias=False, output_shape=4), {**two, "use_causal_mask": True}
     yield layer("MultiHeadAttention", **heads, use_gate=True, sliding_window=2), two
-    yield layer("MultiHeadAttention", **heads), {**two, "masks": PLACES, "return_attention_scores": True}
+    yield layer("MultiHeadAttention", **heads), {**two, "masks": {"query": PLACES["query"]}, "return_attention_scores": True}
     allowed = (filled((2, 4, 5), 3) > 0).astype(int).tolist()
     yield layer("MultiHeadAttention", **heads), {**two, "attention_mask": allowed, "use_causal_mask": True}
     yield layer("MultiHeadAttention", **heads), {"shapes": [(2, 2, 3, 4), (2, 3, 2, 4)]}
     yield layer("MultiHeadAttention", **heads, attention_axes=2), {"shapes": [(2, 2, 3, 4), (2, 2, 5, 4)]}
     for shared in 1, 2, 4:
         arguments = {"head_dim": 3, "num_query_heads": 4, "num_key_value_heads": shared, "dropout": 0.1}
-        yield layer("GroupedQueryAttention", **arguments, use_gate=shared == 2), {**two, "use_causal_mask": shared == 4}
+        yield layer("GroupQueryAttention", **arguments, use_gate=shared == 2), {**same, "use_causal_mask": shared == 4}
     for arguments in {}, {"use_scale": True}, {"score_mode": "concat"}, {"use_scale": True, "score_mode": "concat"}:
         yield layer("Attention", **arguments), same
     for name in "Attention", "AdditiveAttention":
@@ -92,14 +95,14 @@ def called(one: Any, xs: list[Any], more: dict[str, Any]) -> tuple[list[Any], di
         options["attention_mask"] = np.array(more["attention_mask"], bool)
     if "states" in more:
         options["initial_state"] = [filled((2, 2), 5 + i) for i in range(more["states"])]
-    listed = isinstance(one, keras.layers.Attention)
-    if "masks" in more:
-        query, value = [np.array(more["masks"][name], bool) for name in ("query", "value")]
-        if listed:
-            options["mask"] = [query, value]
-        else:
-            options |= {"query_mask": query, "value_mask": value}
-    return [xs] if listed else xs, options
+    masks = {name: np.array(mask, bool) for name, mask in more.get("masks", {}).items()}
+    if isinstance(one, keras.layers.Attention):
+        return [xs], {**options, "mask": list(masks.values())} if masks else options
+    if masks:
+        # Keras reads the mask of the query from the tensor alone.
+        xs[0] = keras.ops.convert_to_tensor(xs[0])
+        keras.src.backend.set_keras_mask(xs[0], masks["query"])
+    return xs, options
 
 
 def recorded(spec: dict[str, Any], more: dict[str, Any] = {}) -> dict[str, Any]:  # noqa: B006  (it is only read)
@@ -107,37 +110,46 @@ def recorded(spec: dict[str, Any], more: dict[str, Any] = {}) -> dict[str, Any]:
     one = made(spec)
     xs = [filled(shape, seed) for seed, shape in enumerate(more.get("shapes", [X]))]
     args, options = called(one, xs, more)
-    if "masks" in more and "query_mask" in options:
-        xs = [keras.ops.convert_to_tensor(x) for x in xs]
-        for x, name in zip(xs, ("query", "value"), strict=True):
-            keras.src.backend.set_keras_mask(x, options[f"{name}_mask"])
-        args, options = xs, {name: value for name, value in options.items() if not name.endswith("y_mask") and name != "value_mask"}
-    one(*args, **options)
+    symbols = [keras.Input(batch_shape=x.shape) for x in xs]
+    one(symbols if isinstance(one, keras.layers.Attention) else symbols[0], *([] if len(args) == 1 else symbols[1:]))
     weights = [filled(w.shape, i + 7) / 2 for i, w in enumerate(one.weights)]
     one.set_weights(weights)
-    ys = jax.tree.leaves(one(*args, **options))
-    factors = [filled(y.shape, i + 3) for i, y in enumerate(ys)]
 
     def total(values: list[Any]) -> Any:
         outputs, _ = one.stateless_call(values, [v.value for v in one.non_trainable_variables], *args, **options)
-        return sum((y * factor).sum() for y, factor in zip(jax.tree.leaves(outputs), factors, strict=True))
+        ys = jax.tree.leaves(outputs)
+        return sum((y * filled(y.shape, i + 3)).sum() for i, y in enumerate(ys)), ys
 
-    gradients = jax.grad(total)([w.value for w in one.trainable_variables])
+    (_, ys), gradients = jax.jit(jax.value_and_grad(total, has_aux=True))([w.value for w in one.trainable_variables])
     return {
         **spec,
         **more,
         "weights": [[w.name, list(w.shape)] for w in one.weights],
-        "outputs": [{"shape": y.shape, "values": [float(f"{v:.6g}") for v in np.asarray(y).ravel()]} for y in ys],
-        "gradients": [[float(f"{v:.6g}") for v in np.asarray(g).ravel()] for g in gradients],
+        "outputs": [{"shape": y.shape, "values": rounded(y)} for y in ys],
+        "gradients": [rounded(g) for g in gradients],
     }
+
+
+def rounded(x: Any) -> list[float]:
+    """Its numbers with six digits."""
+    return [float(f"{v:.6g}") for v in np.asarray(x).ravel()]
+
+
+def arguments_of(name: str) -> list[tuple[str, Any]]:
+    """The names and defaults of the arguments of a class."""
+    parameters = list(inspect.signature(getattr(keras.layers, name).__init__).parameters.values())[1:]
+    needed = inspect.Parameter.empty
+    return [(p.name, "needed" if p.default is needed else p.default) for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
 
 
 def main() -> None:
     """Write the file."""
-    lines: list[str] = []
-    for case in [*recurrent(), *attention()]:
-        lines.append(json.dumps(recorded(*case) if isinstance(case, tuple) else recorded(case)))
-    (Path(__file__).parent / "recurrent.json").write_text('{"keras": "' + keras.__version__ + '", "cases": [\n' + ",\n".join(lines) + "\n]}\n")
+    cases = [recorded(*case) if isinstance(case, tuple) else recorded(case) for case in [*recurrent(), *attention()]]
+    names = [*CELLS, *{case["class"]: None for case in cases}]
+    arguments = ",\n".join([f"{json.dumps(name)}: {json.dumps(arguments_of(name))}" for name in names])
+    text = ",\n".join([json.dumps(case) for case in cases])
+    whole = f'{{"keras": "{keras.__version__}", "arguments": {{\n{arguments}\n}}, "cases": [\n{text}\n]}}\n'
+    (Path(__file__).parent / "recurrent.json").write_text(whole)
 
 
 if __name__ == "__main__":
