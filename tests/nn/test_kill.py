@@ -20,5 +20,6 @@ def kill() -> Any:
 
 
 def test_a_training_that_is_killed_goes_on_to_the_same_bits(kill: Any) -> None:
-    _, files = kill.run(3)
+    ended, files = kill.run(3, seed=1)
+    assert ended
     assert files
