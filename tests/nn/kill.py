@@ -67,18 +67,30 @@ def check_files(folder: Path) -> int:
     return checked
 
 
-def killed(folder: Path, seed: int, after: float) -> bool:
-    """Start the training in a process of its own, and kill it so long after its model was there; whether it was still alive."""
+def killed(folder: Path, seed: int, after: int, pause: float) -> bool:
+    """Start the training in a process of its own, and kill it after so many new files and a pause; whether it was still alive.
+
+    Files are counted, and not seconds, since those depend on what else the machine does.
+    """
     (folder / STARTED).unlink(missing_ok=True)
     child = subprocess.Popen([sys.executable, __file__, "--folder", str(folder), "--seed", str(seed)])
     try:
-        while not (folder / STARTED).exists() and child.poll() is None:
-            time.sleep(0.005)
-        time.sleep(after)
-        return child.poll() is None
+        seen, last = 0, _changed(folder)
+        while child.poll() is None and (seen < after or not (folder / STARTED).exists()):
+            time.sleep(0.0005)
+            seen, last = seen + (_changed(folder) != last), _changed(folder)
+        time.sleep(pause)
+        alive = child.poll() is None
+        assert alive or child.returncode == 0, "the training failed"
+        return alive
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
+
+
+def _changed(folder: Path) -> int:
+    path = folder / "backup" / "latest.safetensors"
+    return path.stat().st_ino if path.exists() else 0
 
 
 def run(times: int, seed: int = 0) -> tuple[int, int]:
@@ -89,13 +101,11 @@ def run(times: int, seed: int = 0) -> tuple[int, int]:
     chance = random.Random(seed)
     hits = ended = files = 0
     with tempfile.TemporaryDirectory() as root:
-        began = time.perf_counter()
         expected = train(_new(Path(root) / "whole"), seed)
-        longest = time.perf_counter() - began
         folder = _new(Path(root) / "broken")
         while hits < times:
             goes_on = (folder / "backup" / "latest.safetensors").exists()  # then nothing may depend on the seed any more
-            hits += killed(folder, seed + hits + ended + 1 if goes_on else seed, chance.uniform(0, 0.4) * longest)
+            hits += killed(folder, seed + hits + ended + 1 if goes_on else seed, chance.randint(0, 60), chance.uniform(0, 0.01))
             files += check_files(folder)
             if (folder / DONE).exists():
                 assert (folder / DONE).read_text() == expected, "a training that went on came to other bits"
@@ -103,7 +113,7 @@ def run(times: int, seed: int = 0) -> tuple[int, int]:
                 shutil.rmtree(folder)
                 _new(folder)
         if (folder / "backup" / "latest.safetensors").exists():
-            assert train(folder, seed - 1) == expected, "a training that went on came to other bits"
+            assert train(folder, seed + 10**6) == expected, "a training that went on came to other bits"
             ended += 1
     return ended, files
 

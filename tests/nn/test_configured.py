@@ -76,7 +76,7 @@ def test_a_part_of_a_config_may_be_configured() -> None:
 @pytest.mark.parametrize(
     "value",
     [None, True, 3, 2.5, "relu", [1, [2.0, "a"]], {"a": [1], "b": {"c": None}}, gc.relu, cubed, losses.mean_squared_error],
-    ids=repr,
+    ids=lambda value: getattr(value, "__name__", None) or repr(value),
 )
 def test_values_come_back(value: Any) -> None:
     assert through_json(value) == value

@@ -137,7 +137,7 @@ def test_what_has_no_seed_goes_by_that_of_the_program() -> None:
         (i.Orthogonal(seed=2), lambda: init.orthogonal((4, 5), seed=2)),
         (i.RandomUniform(seed=2), lambda: init.uniform((4, 5), seed=2)),
     ],
-    ids=repr,
+    ids=["glorot_uniform", "he_normal", "orthogonal", "uniform"],
 )
 def test_functions_give_the_same_bits(initializer: i.Initializer, function: Any) -> None:
     np.testing.assert_array_equal(initializer((4, 5)), function())
