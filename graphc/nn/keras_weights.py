@@ -76,7 +76,7 @@ def load_keras_weights(model: Model, filepath: str | os.PathLike[str], skip_mism
 
 def _h5py() -> Any:
     try:
-        import h5py  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
+        import h5py  # pyright: ignore[reportMissingImports, reportMissingTypeStubs, reportUnknownVariableType]
     except ImportError:
         raise WeightsError("weights of Keras are in HDF5 files, and h5py is not installed", fits='pip install "graphc[keras]"') from None
     return cast("Any", h5py)
