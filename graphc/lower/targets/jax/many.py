@@ -120,5 +120,5 @@ class Many:
             steps = scanned(program.bare(sizes), schedule, batch)
             donated = [before + i for i, variable in enumerate(schedule.variables) if variable in schedule.updates]
             layouts = placement.jit_arguments(known, scanned=True)
-            self._steps[key] = self._jax.jit(steps, donate_argnums=donated, compiler_options=program.compiler_options(), **layouts)
+            self._steps[key] = self._jax.jit(steps, donate_argnums=donated, **layouts)
         return self._steps[key]

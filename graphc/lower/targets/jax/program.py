@@ -135,14 +135,9 @@ class JaxProgram:
     def _instance(self, sizes: tuple[int, ...]) -> Any:
         known = dict(zip(self.source.sizes, sizes, strict=True))
         layouts = self.placement.jit_arguments(known)
-        step = self._jax.jit(self.bare(sizes), donate_argnums=self._donated, compiler_options=self.compiler_options(), **layouts)
+        step = self._jax.jit(self.bare(sizes), donate_argnums=self._donated, **layouts)
         self._steps[sizes] = step
         return step
-
-    def compiler_options(self) -> dict[str, Any] | None:
-        """On processors LLVM's second level: the third takes up to a third longer to compile, and no step was quicker for it."""
-        platform = self.options.device or default_platform()
-        return {"xla_backend_optimization_level": 2} if platform.startswith("cpu") else None
 
     def precision(self) -> Any:
         """64-bit types exist in JAX only where they are asked for; a graph that has them never runs in 32 bits."""
