@@ -53,7 +53,8 @@ def write(target: Path, arrays: Mapping[str, Array], metadata: Mapping[str, str]
     from safetensors.numpy import save
 
     # A view from a transpose is stored column by column, which the format does not have.
-    content = save({name: np.array(array, order="C") for name, array in arrays.items()}, None if metadata is None else dict(metadata))
+    plain = {name: np.array(array, order="C") for name, array in arrays.items()}
+    content = save(plain) if metadata is None else _in_order(save(plain, dict(metadata)))
     try:
         write_whole(target, content)
     except OSError as error:
@@ -63,6 +64,16 @@ def write(target: Path, arrays: Mapping[str, Array], metadata: Mapping[str, str]
             fits=f"a folder that can be written to, with {len(content)} bytes free",
         ) from error
     return target
+
+
+def _in_order(content: bytes) -> bytes:
+    """The file with its texts sorted by name: the library writes them in an order that differs from process to process."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # arrays begin at a multiple of eight
+    return len(text).to_bytes(8, "little") + text + content[start:]
 
 
 def _named(variables: Iterable[Variable]) -> dict[str, Variable]:
