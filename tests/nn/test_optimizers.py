@@ -274,13 +274,14 @@ def made(case: State, kind: Any) -> Any:
 def test_a_hundred_steps_are_those_of_keras(case: State) -> None:
     optimizer = made(case, optimizers)
     weights = {label: gc.variable(np.array(value), label) for label, value in RECORD["first"].items()}
+    tolerance = 2e-7 if case["class"] == "Adafactor" else 1e-8  # of a hundred steps of some 0.05, recorded with nine digits
     for t, given in enumerate(RECORD["gradients"], 1):
         optimizer.apply_gradients([(np.array(given[label]), weight) for label, weight in weights.items()])
         for label, after in case["after"].get(str(t), {}).items():
-            np.testing.assert_allclose(weights[label].value, after, rtol=1e-5, atol=1e-5, err_msg=f"{label}, step {t}")
+            np.testing.assert_allclose(weights[label].value, after, rtol=tolerance, atol=tolerance, err_msg=f"{label}, step {t}")
     optimizer.finalize_variable_values(weights.values())
     for label, after in case["after"]["finalized"].items():
-        np.testing.assert_allclose(weights[label].value, after, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(weights[label].value, after, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

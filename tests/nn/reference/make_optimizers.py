@@ -1,7 +1,7 @@
 """Record what Keras's optimisers do, in optimizers.json beside this file.
 
-Run where Keras is: ``KERAS_BACKEND=numpy python make_optimizers.py``. On that backend Keras multiplies in float32, so that what is
-recorded has the rounding of a hundred steps in it, some 1e-5.
+Run where Keras and PyTorch are: ``KERAS_BACKEND=torch python make_optimizers.py``. It computes in float64, which Keras's NumPy backend
+leaves for float32 where it multiplies by a Python number.
 """
 
 from __future__ import annotations
@@ -94,11 +94,11 @@ def run(name: str, config: dict[str, Any], first: dict[str, Any], gradients: lis
     weights = {label: keras.Variable(np.array(value), dtype="float64", name=label.replace("/", "_")) for label, value in first.items()}
     after: dict[str, Any] = {}
     for step, given in enumerate(gradients, 1):
-        optimizer.apply_gradients([(np.array(given[label]), weight) for label, weight in weights.items()])
+        optimizer.apply_gradients([(keras.ops.convert_to_tensor(given[label], "float64"), weight) for label, weight in weights.items()])
         if step in RECORDED:
-            after[str(step)] = {label: np.asarray(weight).tolist() for label, weight in weights.items()}
+            after[str(step)] = {label: keras.ops.convert_to_numpy(weight).tolist() for label, weight in weights.items()}
     optimizer.finalize_variable_values(list(weights.values()))
-    return {**after, "finalized": {label: np.asarray(weight).tolist() for label, weight in weights.items()}}
+    return {**after, "finalized": {label: keras.ops.convert_to_numpy(weight).tolist() for label, weight in weights.items()}}
 
 
 def main() -> None:
