@@ -13,7 +13,7 @@ from graphc.core.collecting import collecting_paused
 
 with collecting_paused():  # a third of the time, with NumPy's objects walked again and again
     from graphc import init, ops
-    from graphc.core import Constant, Input, Tensor, TensorType, Variable, constant, errors, input, variable
+    from graphc.core import Constant, Input, Tensor, TensorType, Variable, constant, errors, input, scope, variable
     from graphc.grad import (
         checkpoint,
         cond,
@@ -116,6 +116,7 @@ __all__ = [
     "pointwise",
     "random",
     "scan",
+    "scope",
     "to_sympy",
     "value_and_grad",
     "variable",

@@ -6,7 +6,7 @@ from graphc.core.expr import OPS, Constant, Input, Tensor, TensorLike, constant,
 from graphc.core.graph import consumers, order_remembered, rebuild, substitute, toposort
 from graphc.core.leaf import Variable, input, variable
 from graphc.core.op import Case, Op, as_tensor, case, op, parts, register
-from graphc.core.origin import Origin, derived_from
+from graphc.core.origin import Origin, derived_from, here, scope
 from graphc.core.subgraph import Subgraph, bodies, close, every_node, map_bodies
 from graphc.core.types import Bundle, TensorType
 
@@ -35,6 +35,7 @@ __all__ = [
     "dtypes",
     "errors",
     "every_node",
+    "here",
     "input",
     "map_bodies",
     "op",
@@ -42,6 +43,7 @@ __all__ = [
     "order_remembered",
     "rebuild",
     "register",
+    "scope",
     "sizes",
     "substitute",
     "toposort",

@@ -13,7 +13,7 @@ import numpy as np
 
 import graphc as gc
 from graphc.backends import Backend, options_of
-from graphc.core import Input, Tensor, Variable, as_tensor, toposort, tree
+from graphc.core import Input, Tensor, Variable, as_tensor, here, scope, toposort, tree
 from graphc.core.errors import ArgumentError
 from graphc.core.op import as_dtype
 from graphc.nn import losses, metrics, optimizers
@@ -21,6 +21,7 @@ from graphc.nn.data import Layout
 from graphc.nn.forward import Forward
 from graphc.nn.losses import Loss
 from graphc.nn.metrics import Metric
+from graphc.nn.naming import snake_case
 from graphc.nn.nonfinite import Watched, watched
 from graphc.pipeline import Function, compile
 
@@ -89,6 +90,7 @@ class Compiled:
         self.on_jax = options_of(backend) is not None
         self.names: list[str] = []
         self.measured: list[Measured] = []
+        self.origin = here()
         self._steps: dict[Any, Step] = {}
         self._trained = model.trainable_weights if model.built else None
         for factor in tree.flatten(loss_weights)[0]:
@@ -164,7 +166,12 @@ class Compiled:
             warnings.warn(f"the loss does not depend on {', '.join(missing)}, which will not change", stacklevel=2)
         if not found:
             return {}
-        updates = self.optimizer.updates(dict(zip(found, gc.grad(scaled, found), strict=True)))
+        gradients = dict(zip(found, gc.grad(scaled, found), strict=True))
+        with scope(snake_case(type(self.optimizer).__name__), origin=self.origin):
+            return self._constrained(self.optimizer.updates(gradients))
+
+    def _constrained(self, updates: dict[Variable, Tensor]) -> dict[Variable, Tensor]:
+        """The new values within the weights' constraints."""
         for record in self.model.weight_records():
             if record.constraint is not None and record.variable in updates:
                 updates[record.variable] = as_dtype(as_tensor(record.constraint(updates[record.variable])), record.variable.dtype)
@@ -184,12 +191,14 @@ class _Scored:
         wanted = self._spread("loss", compiled.loss)
         self._targets = self._targets_of(y, wanted)
         weights = self._spread("sample_weight", weight, every=True)
-        self.losses = self._losses(wanted, weights, [*forward.losses, *compiled.model.losses])
+        with scope("loss", origin=compiled.origin):
+            self.losses = self._losses(wanted, weights, [*forward.losses, *compiled.model.losses])
         self.total = self.losses["loss"]
         self.states: dict[str, Tensor] = {}
         self.measured: list[Measured] = []
-        self._measure(compiled.metrics, [None] * len(self.outputs), "")
-        self._measure(compiled.weighted_metrics, weights, "weighted_")
+        with scope("metrics", origin=compiled.origin):
+            self._measure(compiled.metrics, [None] * len(self.outputs), "")
+            self._measure(compiled.weighted_metrics, weights, "weighted_")
 
     @property
     def results(self) -> dict[str, Tensor]:
@@ -274,7 +283,8 @@ class _Scored:
         name = f"{prefix}{name}" if name in self.names else name
         while name in self.names:
             name += "_1"
-        states = metric.states(y_true, y_pred, weight, self._masks.get(y_pred))
+        with scope(name):
+            states = metric.states(y_true, y_pred, weight, self._masks.get(y_pred))
         keys = {state: f"{name}/{state}" for state in states}
         self.states |= {keys[state]: as_tensor(value) for state, value in states.items()}
         self.measured.append(Measured(name, metric, keys))

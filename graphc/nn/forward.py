@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextvars import ContextVar, Token
 from typing import Any, Self
 
-from graphc.core import Tensor, Variable, describe
+from graphc.core import Origin, Tensor, Variable, describe, scope
 from graphc.core.errors import DTypeError, ShapeError
 
 
@@ -25,11 +26,18 @@ class Forward:
         self.updates: dict[Variable, Tensor] = {}
         self.losses: list[Tensor] = []
         self.masks: dict[Tensor, Tensor] = {}
+        self._groups: Counter[tuple[str, ...]] = Counter()
         self._before: list[Token[Forward | None]] = []
 
     def latest(self, variable: Variable) -> Tensor:
         """The value of a variable at this point of the pass: its new one, if it was updated before."""
         return self.updates.get(variable, variable)
+
+    def group(self, name: str, origin: Origin | None) -> scope:
+        """The group of nodes that a call of the layer of this name makes: ``dense``, and ``dense (2)`` for its second call."""
+        place = (*scope.names(), name)
+        self._groups[place] += 1
+        return scope(name if self._groups[place] == 1 else f"{name} ({self._groups[place]})", origin=origin)
 
     def update(self, variable: Variable, value: Tensor) -> None:
         """Register a new value. Raises :class:`ShapeError` and :class:`DTypeError` for one that is not of the variable's type."""

@@ -46,7 +46,7 @@ from typing import Any, ClassVar, Final, TypeAlias, cast
 
 import numpy as np
 
-from graphc.core import Input, Tensor, Variable, as_tensor, dtypes, tree, variable
+from graphc.core import Input, Tensor, Variable, as_tensor, dtypes, here, tree, variable
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.leaf import input
 from graphc.core.op import as_dtype
@@ -104,6 +104,7 @@ class Layer(Configured):
         from graphc.nn import regularizers
 
         self.name = name or unique_name(snake_case(type(self).__name__))
+        self._origin = here()
         self.dtype = dtypes.canonical(FLOAT if dtype is None else dtype)
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = False
@@ -359,7 +360,8 @@ class Layer(Configured):
         try:
             if "training" in accepted:
                 kwargs["training"] = forward.training
-            return self._traced(forward, accepted, args, kwargs)
+            with forward.group(self.name, self._origin):
+                return self._traced(forward, accepted, args, kwargs)
         finally:
             forward.training = before
 

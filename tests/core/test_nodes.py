@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.core import Tensor, consumers, derived_from, expr, rebuild, substitute, toposort
+from graphc import nn
+from graphc.core import Origin, Tensor, consumers, derived_from, expr, rebuild, substitute, toposort
 from graphc.core.types import TensorType
 
 
@@ -259,3 +260,45 @@ def test_freeing_a_chain_of_100_000_nodes_does_not_overflow_the_stack() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.strip() == "freed", done.stderr[-2000:]
+
+
+# ---------------------------------------------------------------- groups
+def test_nodes_know_their_groups_and_so_do_those_of_gradients() -> None:
+    x = gc.input("x", (3,))
+    with gc.scope("encoder"):
+        h = gc.tanh(x * 2)
+        with gc.scope("attention"):
+            a = gc.softmax(h)
+    y = gc.sum(a * gc.square(x))
+    assert (h.origin.scope, a.origin.scope, y.origin.scope) == (("encoder",), ("encoder", "attention"), ())
+    assert gc.tanh(x * 2) is h  # equal nodes are one, made where it was made first
+    made = [node for node in toposort([gc.grad(y, x)]) if node.forward is h]
+    assert made
+    assert {node.origin.scope for node in made} == {("encoder",)}
+
+
+def test_a_group_with_a_line_of_its_own_lends_it_to_nodes_that_no_line_of_the_users_makes_within() -> None:
+    x, line = gc.input("x", (3,)), Origin("model.py", 7)
+    with gc.scope("dense", origin=line):
+        assert gc.exp(x).origin == (__file__, here(), ("dense",))  # this file is a user's
+    layer, made = nn.layers.Dense(2, name="dense"), here()
+    with nn.Forward():
+        y = layer(gc.input("rows", ("batch", 3)))
+    assert {(node.origin.line, node.origin.scope) for node in toposort([y]) if node.op} == {(made, ("dense",))}
+
+
+def test_a_layer_that_is_called_twice_makes_two_groups() -> None:
+    model = nn.Sequential([nn.layers.Dense(2, name="first"), nn.layers.Dense(2, name="second")], name="mlp")
+    with nn.Forward():
+        twice = model(model(gc.input("rows", ("batch", 2))))
+    groups = {node.origin.scope for node in toposort([twice]) if node.op}
+    assert groups == {(mlp, layer) for mlp in ("mlp", "mlp (2)") for layer in ("first", "second")}
+
+
+def test_loss_metrics_and_optimizer_are_groups() -> None:
+    model = nn.Sequential([nn.layers.Dense(2, name="only")], name="mlp")
+    model.compile("sgd", "mse", metrics=["mae"])
+    model.fit(np.ones((4, 3), "float32"), np.ones((4, 2), "float32"), verbose=0)
+    report = model.training.latest().function.report
+    groups = {node.origin.scope for node in toposort(report.declared) if node.op and node.origin}
+    assert groups >= {("mlp", "only"), ("loss",), ("metrics", "mae"), ("sgd",)}
