@@ -41,7 +41,10 @@ class Layout:
         return self._refill(leaves)
 
     def inputs(self, like_x: Sequence[Tensor], like_y: Sequence[Tensor]) -> list[Input]:
-        """An input for each array. Sizes that have names in the tensors of a model, where it is known, have these names."""
+        """An input for each array. Sizes that have names in the tensors of a model, where it is known, have these names.
+
+        The batch is a named size, unless the model has a number for it.
+        """
         x, y, _ = self.filled(range(len(self.forms)))
         likes: dict[int, Tensor] = {}
         for places, tensors in ((x, like_x), (y, like_y)):
@@ -53,7 +56,8 @@ class Layout:
         labels = [
             f"{name}{i or ''}" for name, part in zip(("x", "y", "weight"), (x, y, self.places[2]), strict=True) for i in range(_count(part))
         ]
-        return [_input(label, *form, likes.get(place)) for place, (label, form) in enumerate(zip(labels, self.forms, strict=True))]
+        fixed = next((like.shape[0] for like in like_x if like.ndim and isinstance(like.shape[0], int)), None)
+        return [_input(label, *form, likes.get(place), fixed) for place, (label, form) in enumerate(zip(labels, self.forms, strict=True))]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Layout) and self._key == other._key
@@ -66,14 +70,14 @@ def _count(structure: Any) -> int:
     return len(tree.flatten(structure)[0])
 
 
-def _input(label: str, shape: tuple[int, ...], dtype: str, like: Tensor | None) -> Input:
+def _input(label: str, shape: tuple[int, ...], dtype: str, like: Tensor | None, fixed: int | None) -> Input:
     given: list[Any] = list(shape)
     if like is not None:
         for axis, size in enumerate(like.shape[1:]):
             if axis < len(given) and not isinstance(size, int):
                 given[axis] = size
-    batch = like.shape[0] if like is not None and like.ndim and isinstance(like.shape[0], sizes.Size) else "batch"
-    return input(label, (batch, *given), "float32" if dtype == "float64" else dtype)
+    named = like.shape[0] if like is not None and like.ndim and isinstance(like.shape[0], sizes.Size) else "batch"
+    return input(label, (named if fixed is None else fixed, *given), "float32" if dtype == "float64" else dtype)
 
 
 def arrays_of(what: str, structure: Any) -> Any:

@@ -21,6 +21,7 @@ from jax.sharding import PartitionSpec as P
 from network import RULES, Network, batch
 
 import graphc as gc
+from graphc import nn
 from graphc.core.errors import ArgumentError, BackendError, BoundsError, GraphcError, PlacementWarning, ShapeError
 
 AXES = {"batch": "data"}
@@ -72,6 +73,18 @@ def check_eight_devices() -> None:
 def check_data_parallel() -> None:
     assert set(specs(trained(DATA)).values()) == {P()}
     assert set(collectives(DATA)) == {"all-reduce"}  # of gradients and of the loss, joined into one or more
+
+
+def check_a_model_is_fitted() -> None:
+    x = np.random.default_rng(0).random((24, 6), np.float32)
+    histories = []
+    for backend in ("jax", DATA):
+        nn.set_random_seed(0)
+        model = nn.Sequential([nn.layers.Dense(8, activation="relu"), nn.layers.Dense(1)])
+        model.compile("adam", "mse", metrics=["mae"], backend=backend)
+        history = model.fit(x, x.sum(1), batch_size=8, epochs=2, verbose=0).history
+        histories.append([*history["loss"], *history["mae"], *model.evaluate(x, x.sum(1), verbose=0)])
+    np.testing.assert_allclose(*histories, rtol=1e-5)
 
 
 def check_data_and_model_parallel() -> None:

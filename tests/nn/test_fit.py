@@ -13,7 +13,7 @@ import pytest
 import graphc as gc
 from graphc import nn
 from graphc.core.errors import ArgumentError, ShapeError
-from graphc.nn import Input, Model, Sequential
+from graphc.nn import Input, Model, Sequential, layers
 from graphc.nn.data import source
 from graphc.nn.fit import equal_calls
 from graphc.nn.layers import Dense
@@ -429,3 +429,53 @@ def test_bad_arguments() -> None:
     for call, match in cases:
         with pytest.raises((ArgumentError, ShapeError), match=match):
             call()
+
+
+# ---------------------------------------------------------------- masks and states
+def masked_sequences() -> tuple[Array, Array]:
+    """Words of which 0 is none, and a class for each."""
+    words = RNG.integers(1, 10, size=(8, 6))
+    for row, length in enumerate([6, 3, 2, 1, 4, 5, 6, 2]):
+        words[row, length:] = 0
+    return words, RNG.integers(0, 3, size=(8, 6))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_steps_that_are_masked_count_neither_in_the_loss_nor_in_metrics_nor_in_the_gradient(backend: Any) -> None:
+    words, classes = masked_sequences()
+    nn.set_random_seed(1)
+    model = Sequential([layers.Embedding(10, 4, mask_zero=True), layers.LSTM(5, return_sequences=True), Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"], backend=backend)
+    found = model.evaluate(words, classes, verbose=0, return_dict=True)
+    p, counts = model.predict(words, verbose=0).astype("float64"), words != 0
+    losses = -np.log(np.take_along_axis(p, classes[..., None], -1))[..., 0]
+    assert found["loss"] == pytest.approx(losses[counts].mean(), rel=1e-6)
+    assert found["accuracy"] == pytest.approx((p.argmax(-1) == classes)[counts].mean(), rel=1e-6)
+
+    weights = model.get_weights()
+    after = []
+    for others in (classes, np.where(counts, classes, (classes + 1) % 3)):  # other targets where nothing counts
+        model.set_weights(weights)
+        model.train_on_batch(words, others)
+        after.append(model.get_weights())
+    for one, other in zip(*after, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_stateful_model_goes_on_from_batch_to_batch_and_its_batch_is_a_number(backend: Any) -> None:
+    whole = Sequential([layers.GRU(3, return_sequences=True)])
+    parts = Sequential([Input(batch_shape=(4, 5, 2)), layers.GRU(3, return_sequences=True, stateful=True)])
+    sequences = RNG.normal(size=(4, 10, 2)).astype("float32")
+    whole.compile(backend=backend)
+    expected = whole.predict(sequences, verbose=0)
+    parts.set_weights(whole.get_weights())
+    parts.compile("sgd", "mse", backend=backend)
+    found = parts.predict(np.concatenate([sequences[:, :5], sequences[:, 5:]]), batch_size=4, verbose=0)
+    np.testing.assert_allclose(np.concatenate([found[:4], found[4:]], axis=1), expected, rtol=1e-5, atol=1e-6)
+
+    kernel = parts.get_weights()[0].copy()
+    parts.fit(sequences[:, :5], expected[:, :5] + 1, batch_size=4, verbose=0)
+    assert not np.array_equal(parts.get_weights()[0], kernel)
+    with pytest.raises(ShapeError, match=r"shape \(3, 5, 2\)"):
+        parts.predict(sequences[:3, :5], verbose=0)
