@@ -291,7 +291,7 @@ _SPECIAL: Final[dict[str, Callable[..., Any]]] = {
     "det": _matrices(lambda a: a.det()),
     "cofactors": _matrices(lambda a: a.cofactor_matrix()),
     "solve": _matrices(lambda a, b: a.LUsolve(b)),
-    "inv": _matrices(lambda a: a.inv()),
+    "inv": _matrices(lambda a: a.inv(method="ADJ")),  # elimination simplifies a symbolic pivot at each step
     "matrix_power": _matrices(lambda a, n: a**n),
 }
 
