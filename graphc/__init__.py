@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from graphc.core.collecting import collecting_paused
 
 with collecting_paused():  # a third of the time, with NumPy's objects walked again and again
-    from graphc import init, ops
+    from graphc import core, init, ops
     from graphc.core import Constant, Input, Tensor, TensorType, Variable, constant, errors, input, scope, variable
     from graphc.grad import (
         checkpoint,
@@ -38,22 +38,41 @@ with collecting_paused():  # a third of the time, with NumPy's objects walked ag
 if TYPE_CHECKING:
     from graphc import nn
     from graphc.backends import Jax
+    from graphc.exploration import explore
+    from graphc.checking import Check, to_python
     from graphc.feed import Batches, epoch
+    from graphc.linter import lint
     from graphc.lower.machine import calibrate
     from graphc.lower.targets.jax import distributed
     from graphc.picture import draw
     from graphc.pipeline import Function, compile, evaluate
     from graphc.pipeline.saving import load
     from graphc.precision import LossScale, mixed_precision
-    from graphc.show import formula, listing
+    from graphc.derivation import derive
+    from graphc.reading import formula
+    from graphc.show import listing
+    from graphc.show.diff import diff
     from graphc.symbolic import from_sympy, pointwise, to_sympy
     from graphc.testing import check_gradient
 
 __version__ = "0.1.0"
 
+
+def _shown(protocol: str) -> Any:
+    def show(x: Tensor) -> Any:
+        from graphc.show import tensors
+
+        return getattr(tensors, protocol)(x)
+
+    return show
+
+
+core.SHOWN.update({protocol: _shown(protocol) for protocol in ("text", "latex", "html", "rich")})
+
 # What a program may do without comes when it is first asked for, so that `import graphc` is about as quick as `import numpy`.
 _LATER = {
     "Batches": "graphc.feed",
+    "Check": "graphc.checking",
     "calibrate": "graphc.lower.machine",
     "distributed": "graphc.lower.targets.jax",
     "epoch": "graphc.feed",
@@ -61,21 +80,27 @@ _LATER = {
     "nn": "graphc.nn",
     "compile": "graphc.pipeline",
     "evaluate": "graphc.pipeline",
+    "explore": "graphc.exploration",
     "Function": "graphc.pipeline",
+    "diff": "graphc.show.diff",
     "draw": "graphc.picture",
-    "formula": "graphc.show",
+    "derive": "graphc.derivation",
+    "formula": "graphc.reading",
     "listing": "graphc.show",
     "check_gradient": "graphc.testing",
+    "lint": "graphc.linter",
     "LossScale": "graphc.precision",
     "load": "graphc.pipeline.saving",
     "mixed_precision": "graphc.precision",
     "from_sympy": "graphc.symbolic",
     "pointwise": "graphc.symbolic",
+    "to_python": "graphc.checking",
     "to_sympy": "graphc.symbolic",
 }
 
 __all__ = [
     "Batches",
+    "Check",
     "Constant",
     "Function",
     "Input",
@@ -91,11 +116,14 @@ __all__ = [
     "cond",
     "constant",
     "custom_gradient",
+    "diff",
+    "derive",
     "distributed",
     "draw",
     "epoch",
     "errors",
     "evaluate",
+    "explore",
     "fft",
     "formula",
     "from_sympy",
@@ -108,6 +136,7 @@ __all__ = [
     "jvp",
     "kinks",
     "linalg",
+    "lint",
     "listing",
     "load",
     "map",
@@ -117,6 +146,7 @@ __all__ = [
     "random",
     "scan",
     "scope",
+    "to_python",
     "to_sympy",
     "value_and_grad",
     "variable",
@@ -126,17 +156,15 @@ __all__ = [
     "why_no_gradient",
 ]
 __all__ += ops.__all__
+errors.open_to_users(globals(), [name for name in __all__ if name not in _LATER])
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
-        import difflib
-
-        near = difflib.get_close_matches(name, __all__, 1)
-        raise AttributeError(f"module 'graphc' has no attribute {name!r}" + (f"; is {near[0]!r} meant?" if near else ""))
+        raise errors.UnknownNameError(f"module 'graphc' has no attribute {name!r}{errors.near(name, __all__)}", fits="dir(graphc)")
     with collecting_paused():
         module = importlib.import_module(_LATER[name])
-    value = module if name == "nn" else getattr(module, name)
+    value = module if name == "nn" else errors.opened(getattr(module, name))
     globals()[name] = value
     return value
 

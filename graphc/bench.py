@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
-import runpy
 import statistics
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +20,7 @@ from typing import Any, Final, cast
 import numpy as np
 
 import graphc as gc
+from graphc import script
 from graphc.core import describe, dtypes, sizes
 from graphc.core.errors import ArgumentError, BackendError
 from graphc.nn import book, optimizers
@@ -140,21 +139,14 @@ def _script(request: Request) -> Iterator[Timing]:
         yield timed(function, name, request.sizes, request.seconds)
 
 
-def _functions(script: str) -> dict[str, Function]:
+def _functions(name: str) -> dict[str, Function]:
     """The compiled functions that a script has under names of its module, or the one of them that is asked for."""
-    path, name = script, None
-    if not Path(script).is_file() and (parts := re.fullmatch(r"(.+):(\w+)", script)):
-        path, name = parts.groups()
-    if not Path(path).is_file():
-        raise ArgumentError(f"bench: there is no file {path}", fits="script.py, or script.py:name")
-    module = runpy.run_path(path, run_name="__bench__")
-    functions = {key: value for key, value in module.items() if isinstance(value, Function)}
-    if name is None and functions:
+    found = script.run(name, "bench")
+    functions = {key: value for key, value in found.values.items() if isinstance(value, Function)}
+    if found.name is None and functions:
         return functions
-    if name not in functions:
-        what = f"no compiled function {name}" if name else "no compiled function"
-        raise ArgumentError(f"bench: {path} defines {what}", given=functions, fits="name = gc.compile(...) at the top level of the script")
-    return {name: functions[name]}
+    key, function = found.pick("bench", "compiled function", lambda value: isinstance(value, Function), "name = gc.compile(...)")
+    return {key: function}
 
 
 def timed(function: Function, name: str, known: Mapping[str, int], seconds: float, declared: float | None = None) -> Timing:

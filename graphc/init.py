@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from graphc.core import dtypes
-from graphc.core.errors import ArgumentError, ShapeError
+from graphc.core.errors import ArgumentError, ShapeError, open_to_users
 
 Array = np.ndarray[Any, Any]
 
@@ -139,3 +139,8 @@ def fans(shape: Sequence[int], input_axes: Sequence[int] | None = None, output_a
         raise ArgumentError(f"a kernel of shape {tuple(shape)} has no fan", fits="at least two axes: inputs and outputs")
     field = math.prod(shape[:-2])
     return shape[-2] * field, shape[-1] * field
+
+
+open_to_users(
+    globals(), ("zeros", "ones", "uniform", "normal", "truncated_normal", "variance_scaling", "glorot_uniform", "he_normal", "orthogonal")
+)

@@ -26,6 +26,7 @@ EDGE = re.compile(r"^\s*(\w+) -> (\w+) \[(.*)\]$", re.MULTILINE)
 PRINTS = {
     "autoencoder": [(r"autoencoder (\S+), linear", 0.005, 0.024), (r"linear (\S+)", 0.0314, 0.0315)],
     "backprop_graph": [(r"grad\(loss, (\w)1\) = ", None, None)],
+    "book_figures": [(r"drawn: (book_path)\.svg", None, None)],
     "custom_layer": [(r"accuracy (\S+)", 0.98, 1.0), (r"highway_3: (\d+) numbers", 2081, 2081), (r"loaded: accuracy (\S+)", 0.98, 1.0)],
     "custom_op": [(r"snake at 1: (\S+)", 1.708073, 1.708074), (r"the gradient (passes)", None, None), (r"loss (\S+),", 0.0, 1e-6)],
     "linear_classifier": [(r"step 40: loss (\S+)", 0.022, 0.030), (r"accuracy (\S+)", 0.99, 1.0)],
@@ -78,6 +79,7 @@ def test_example_prints_its_figure(name: str, tmp_path: Path) -> None:
         assert ET.parse(drawn).getroot().tag == "{http://www.w3.org/2000/svg}svg"
     assert {path.name for path in tmp_path.iterdir()} == {
         "backprop_graph": {"backprop_graph.svg"},
+        "book_figures": {"book_forward.svg", "book_reversed.svg", "book_path.svg"},
         "custom_layer": {"spirals.safetensors"},
         "linear_classifier": {"clouds.svg", "predictions.svg"},
     }.get(name, set())
@@ -127,8 +129,9 @@ def book_graph() -> tuple[gc.Tensor, list[gc.Variable]]:
 
 
 def edges_of(dot: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Solid and dashed edges of a DOT text."""
-    found = [(a, b, "dashed" in rest) for a, b, rest in EDGE.findall(dot)]
+    """Solid and dashed edges of a DOT text, from where they begin to their arrow."""
+    drawn = [((b, a) if "dir=back" in rest else (a, b), rest) for a, b, rest in EDGE.findall(dot)]
+    found = [(a, b, "dashed" in rest) for (a, b), rest in drawn]
     return [(a, b) for a, b, dashed in found if not dashed], [(a, b) for a, b, dashed in found if dashed]
 
 

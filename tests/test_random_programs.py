@@ -1,6 +1,8 @@
 """Random programs drawn from the table of ops: plain = optimised = written in place = JAX, and their gradients too.
 
-``python tests/test_random_programs.py --seeds 1000`` tries as many programs as it is told, and prints what fails.
+``python tests/test_random_programs.py --seeds 1000`` tries as many programs as it is told, prints what fails, and then how many programs there
+were and how many failed. Each is also rewritten by random subsets of the rules in random orders, and one of random sizes (0 and 1 among them)
+and dtypes goes with each.
 """
 
 import argparse
@@ -13,10 +15,11 @@ import pytest
 
 import graphc as gc
 from graphc.core import OPS, Op, Tensor, dtypes
-from graphc.core.errors import GraphcError
+from graphc.core.errors import ArgumentError, GraphcError, RewriteError
 from graphc.core.expr import Input
 from graphc.core.subgraph import every_node
 from graphc.lower import interpret
+from graphc.rewrite import ALL, RuleSet, simplify
 from graphc.testing import Call, calls
 
 SHAPES = [(), (3,), (2, 3), (2, 1), (3, 2), (1, 3)]
@@ -210,9 +213,139 @@ def _differences(found: Sequence[Any], expected: Sequence[Any], road: str, toler
     return [f"{road}: output {i} differs by {off:.1e}" for i, off in enumerate(worst) if not off <= tolerance]
 
 
+# ---------------------------------------------------------------- rewriting
+def rewritten(seed: int, steps: int = 14) -> list[str]:
+    """How a program's values change when some of the rules, in some order, are applied, and then some others."""
+    rng = np.random.default_rng([seed, 1])
+    inputs, outputs, values = program(seed, steps)
+    known = dict(zip(inputs, values, strict=True))
+    plain, rules, found = interpret(outputs, known), list(ALL), list[str]()
+    for share in (0.9, 0.5):
+        order = [rules[i] for i in rng.permutation(len(rules)) if rng.random() < share and rules[i].safety != "nan_unsafe"]
+        try:
+            outputs = simplify(outputs, RuleSet(order)).roots
+        except RewriteError as error:
+            return [*found, f"{len(order)} rules: {error}"]
+        found += _differences(interpret(outputs, known), plain, f"{len(order)} rules", 1e-8)
+    return found
+
+
+# ---------------------------------------------------------------- sizes and dtypes
+SIZES = (0, 1, 1, 2, 3, 5)
+DTYPES = ("bool", "int8", "int32", "int64", "uint8", "float16", "bfloat16", "float32", "float64")
+CLOSE = {"float16": 0.05, "bfloat16": 0.3, "float32": 1e-3, "float64": 1e-8}
+"""How far two roads may be apart, for the dtype of least precision that a program has: a rule may round otherwise, and steps add up."""
+
+
+def odd_program(seed: int, steps: int = 10) -> tuple[list[Input], list[Tensor], list[Any]]:
+    """Inputs, outputs and values of a program over random sizes, 0 and 1 among them, and random dtypes; a step that is refused is left out."""
+    rng = np.random.default_rng([seed, 2])
+    a, b, c = (int(_one(rng, SIZES)) for _ in range(3))
+    shapes = [(), (a,), (b,), (a, b), (1, b), (a, 1), (b, c), (a, b, c), (1, 1, c)]
+    own = list(dict.fromkeys([_one(rng, DTYPES) for _ in range(4)]))
+    inputs = [gc.input(f"x{i}", _one(rng, shapes), _one(rng, own)) for i in range(6)]
+    pool: list[Tensor] = list(inputs)
+    refused = 0
+    while len(pool) < len(inputs) + steps and refused < 200:
+        try:
+            node = _one(rng, ODD)(rng, pool)
+        except GraphcError:
+            refused += 1
+            continue
+        if node.ndim <= 4 and all(int(size) <= 60 for size in node.shape):
+            pool.append(node)
+    outputs = pool[-6:]
+    floats = [x for x in inputs if x.dtype in ("float32", "float64")]
+    total = [gc.sum(gc.cast(y, dtype="float64")) for y in outputs if dtypes.is_float(y.dtype)]
+    if floats and total:
+        outputs = [*outputs, *gc.grad(sum(total, start=gc.constant(0.0, "float64")), floats, disconnected="zero")]
+    return inputs, outputs, [_random_values(rng, x) for x in inputs]
+
+
+def _random_values(rng: np.random.Generator, x: Tensor) -> Any:
+    if dtypes.is_float(x.dtype):
+        return rng.uniform(-1.2, 1.2, x.shape).astype(dtypes.numpy_dtype(x.dtype))
+    return rng.integers(0, 2 if x.dtype == "bool" else 9, x.shape).astype(x.dtype)
+
+
+def _odd_pointwise(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
+    """A smooth op of floats, or any of whole numbers: a comparison of rounded numbers may come out either way."""
+    op = _one(rng, POINTWISE if rng.random() < 0.6 else WHOLE)
+    operands = [_one(rng, pool) for _ in op.operands]
+    if op in WHOLE and any(dtypes.is_inexact(x.dtype) for x in operands):
+        raise ArgumentError("a jump of floats")
+    if "shift" in op.name:
+        operands[1] = gc.constant(np.array(rng.integers(0, 7)), operands[0].dtype)
+    if op.name in ("mod", "floor_divide", "divide"):
+        operands[1] = gc.where(gc.equal(operands[1], 0), 1, operands[1])
+    node = TAMED.get(op.name, op)(*operands)
+    return gc.sin(node) if dtypes.is_float(node.dtype) else node
+
+
+def _odd_reduction(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
+    x = _one(rng, pool)
+    axis = None if rng.random() < 0.2 or not x.ndim else int(rng.integers(x.ndim))
+    reduce = _one(rng, [gc.sum, gc.mean, gc.max, gc.min, gc.any, gc.all, gc.prod, gc.logsumexp, gc.softmax])
+    return reduce(x, axis=axis) if reduce is gc.softmax or rng.random() < 0.5 else reduce(x, axis=axis, keepdims=True)
+
+
+def _odd_movement(rng: np.random.Generator, pool: list[Tensor]) -> Tensor:
+    x, y = _one(rng, pool), _one(rng, pool)
+    return _one(
+        rng,
+        [
+            lambda: x.T,
+            lambda: x.reshape(-1) if 0 not in x.shape else x.reshape(x.shape[::-1]),
+            lambda: x[::-1],
+            lambda: x[..., -1:],
+            lambda: x[1:],
+            lambda: gc.concatenate([x, y], axis=0),
+            lambda: gc.expand_dims(x, int(rng.integers(x.ndim + 1))),
+            lambda: gc.broadcast_to(x, (int(_one(rng, SIZES)), *x.shape)),
+            lambda: x @ y,
+            lambda: gc.where(gc.cast(y, dtype="bool"), x, 0) if not dtypes.is_inexact(y.dtype) else x,
+            lambda: gc.cast(x, dtype=_one(rng, DTYPES[5:])),
+            lambda: gc.cumsum(x, axis=0),
+            lambda: gc.pad(x, 1),
+        ],
+    )()
+
+
+WHOLE = [op for op in OPS.values() if op.pointwise and (op.name in JUMPS - {"cast"} or all(partial is None for partial in op.partials))]
+ODD = [_odd_pointwise] * 4 + [_odd_reduction, _odd_movement, _odd_movement]
+
+
+def odd_failures(seed: int) -> list[str]:
+    """How the roads of such a program differ, in types, shapes and values; NaN is NaN on each."""
+    inputs, outputs, values = odd_program(seed)
+    plain = interpret(outputs, dict(zip(inputs, values, strict=True)))
+    kinds = {node.dtype for node in every_node(outputs)} & set(CLOSE)
+    tolerance = max([CLOSE[kind] for kind in kinds], default=0.0)
+    found: list[str] = []
+    for optimize in (False, True):
+        run = gc.compile(inputs, outputs, optimize=optimize)
+        for y, value, expected in [item for _ in range(2) for item in zip(outputs, run(*values), plain, strict=True)]:
+            value = np.asarray(value)
+            if (dtypes.canonical(value.dtype), value.shape) != (y.dtype, y.shape):
+                found.append(f"optimize={optimize}: {value.dtype}{value.shape} where {y} was declared")
+            elif not np.allclose(*(v.astype("float64") for v in (value, expected)), rtol=tolerance, atol=tolerance, equal_nan=True):
+                found.append(f"optimize={optimize}: {y} is {value!r}, and {expected!r} by the interpreter")
+    return found
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_plain_optimised_and_in_place_agree(seed: int) -> None:
     assert not failures(seed)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rules_in_any_order_keep_the_values(seed: int) -> None:
+    assert not rewritten(seed)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_programs_of_any_size_and_dtype(seed: int) -> None:
+    assert not odd_failures(seed)
 
 
 @pytest.mark.parametrize("seed", range(40, 46))
@@ -241,12 +374,13 @@ def main() -> None:
     for seed in range(given.first, given.first + given.seeds):
         try:
             found = failures(seed, ["numpy", "jax"] if given.jax else ["numpy"], given.steps)
+            found += [*rewritten(seed, given.steps), *odd_failures(seed)]
         except (GraphcError, ArithmeticError, LookupError, ValueError, TypeError, AssertionError) as error:
             found = [f"{type(error).__name__}: {error}"]
         bad += bool(found)
         for line in found:
             print(f"seed {seed}: {line}", flush=True)
-    print(f"{given.seeds} programs, {bad} failed")
+    print(f"{given.seeds} programs, {given.seeds} with rules in random orders, {given.seeds} of random sizes and dtypes: {bad} failed")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from graphc.core import dtypes, errors, sizes, tree
 from graphc.core.collecting import collecting_paused
-from graphc.core.expr import OPS, Constant, Input, Tensor, TensorLike, constant, describe
+from graphc.core.expr import OPS, SHOWN, Constant, Input, Tensor, TensorLike, constant, describe
 from graphc.core.graph import consumers, order_remembered, rebuild, substitute, toposort
 from graphc.core.leaf import Variable, input, variable
 from graphc.core.op import Case, Op, as_tensor, case, op, parts, register
@@ -12,6 +12,7 @@ from graphc.core.types import Bundle, TensorType
 
 __all__ = [
     "OPS",
+    "SHOWN",
     "Bundle",
     "Case",
     "Constant",

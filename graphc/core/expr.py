@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from _thread import allocate_lock  # of threading, which takes a millisecond to import
 from collections.abc import Callable, Iterator
+from math import copysign
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from weakref import _remove_dead_weakref, ref  # pyright: ignore[reportPrivateUsage, reportUnknownVariableType, reportAttributeAccessIssue]
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from graphc.core import dtypes, origin
 from graphc.core.dtypes import DType
-from graphc.core.errors import ArgumentError
+from graphc.core.errors import ArgumentError, GraphcError, UnknownSizeError, called, entries, entry, trimmed
 from graphc.core.origin import Origin
 from graphc.core.sizes import Dim, Shape
 from graphc.core.types import TensorType
@@ -24,8 +25,50 @@ OPS: Final[dict[str, Op]] = {}
 METHODS: Final[dict[str, Callable[..., Any]]] = {}
 """What a method of a tensor does that takes several operations. The modules of ``graphc.ops`` fill it too."""
 
+SHOWN: Final[dict[str, Callable[[Tensor], Any]]] = {}
+"""How a tensor shows itself by a protocol: ``text`` (``print``), ``latex``, ``html``, ``rich``. The package has it from what draws."""
+
 TensorLike: TypeAlias = "Tensor | np.ndarray[Any, Any] | np.generic | bool | int | float | list[Any] | tuple[Any, ...]"
 """What an operation takes for a tensor: literals are weakly typed, arrays become constants."""
+
+
+def _operator(name: str) -> Callable[[Any, Any], Any]:
+    """The operator that is this op. An error that leaves it has this frame of graphc and no other."""
+
+    def apply(self: Any, other: Any) -> Any:
+        try:
+            return OPS[name](self, other)
+        except GraphcError as error:
+            __tracebackhide__ = True
+            raise trimmed(error) from error.__cause__
+
+    return called(name, apply)
+
+
+def _reflected(name: str) -> Callable[[Any, Any], Any]:
+    """The same with the operands the other way round."""
+
+    def apply(self: Any, other: Any) -> Any:
+        try:
+            return OPS[name](other, self)
+        except GraphcError as error:
+            __tracebackhide__ = True
+            raise trimmed(error) from error.__cause__
+
+    return called(name, apply)
+
+
+def _unary(name: str) -> Callable[[Any], Any]:
+    """The operator of one operand that is this op."""
+
+    def apply(self: Any) -> Any:
+        try:
+            return OPS[name](self)
+        except GraphcError as error:
+            __tracebackhide__ = True
+            raise trimmed(error) from error.__cause__
+
+    return called(name, apply)
 
 
 class Operators:
@@ -34,112 +77,62 @@ class Operators:
     __slots__ = ()
     __array_ufunc__ = None  # so that ``array * tensor`` comes to __rmul__ and not to NumPy
 
-    def __add__(self, other: Any) -> Any:
-        return OPS["add"](self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return OPS["add"](other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return OPS["subtract"](self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return OPS["subtract"](other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return OPS["multiply"](self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return OPS["multiply"](other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return OPS["divide"](self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return OPS["divide"](other, self)
-
-    def __floordiv__(self, other: Any) -> Any:
-        return OPS["floor_divide"](self, other)
-
-    def __rfloordiv__(self, other: Any) -> Any:
-        return OPS["floor_divide"](other, self)
-
-    def __mod__(self, other: Any) -> Any:
-        return OPS["mod"](self, other)
-
-    def __rmod__(self, other: Any) -> Any:
-        return OPS["mod"](other, self)
-
-    def __pow__(self, other: Any) -> Any:
-        return OPS["power"](self, other)
-
-    def __rpow__(self, other: Any) -> Any:
-        return OPS["power"](other, self)
-
-    def __matmul__(self, other: Any) -> Any:
-        return OPS["matmul"](self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return OPS["matmul"](other, self)
-
-    def __neg__(self) -> Any:
-        return OPS["negative"](self)
+    __add__, __radd__ = _operator("add"), _reflected("add")
+    __sub__, __rsub__ = _operator("subtract"), _reflected("subtract")
+    __mul__, __rmul__ = _operator("multiply"), _reflected("multiply")
+    __truediv__, __rtruediv__ = _operator("divide"), _reflected("divide")
+    __floordiv__, __rfloordiv__ = _operator("floor_divide"), _reflected("floor_divide")
+    __mod__, __rmod__ = _operator("mod"), _reflected("mod")
+    __pow__, __rpow__ = _operator("power"), _reflected("power")
+    __matmul__, __rmatmul__ = _operator("matmul"), _reflected("matmul")
+    __lshift__, __rlshift__ = _operator("left_shift"), _reflected("left_shift")
+    __rshift__, __rrshift__ = _operator("right_shift"), _reflected("right_shift")
+    __lt__, __le__ = _operator("less"), _operator("less_equal")
+    __gt__, __ge__ = _operator("greater"), _operator("greater_equal")
+    __neg__, __abs__ = _unary("negative"), _unary("abs")
 
     def __pos__(self) -> Any:
         return self
 
-    def __abs__(self) -> Any:
-        return OPS["abs"](self)
-
+    @entry
     def __invert__(self) -> Any:
         return OPS[_bits("not", self)](self)
 
+    @entry
     def __and__(self, other: Any) -> Any:
         return OPS[_bits("and", self, other)](self, other)
 
+    @entry
     def __rand__(self, other: Any) -> Any:
         return OPS[_bits("and", other, self)](other, self)
 
+    @entry
     def __or__(self, other: Any) -> Any:
         return OPS[_bits("or", self, other)](self, other)
 
+    @entry
     def __ror__(self, other: Any) -> Any:
         return OPS[_bits("or", other, self)](other, self)
 
+    @entry
     def __xor__(self, other: Any) -> Any:
         return OPS[_bits("xor", self, other)](self, other)
 
+    @entry
     def __rxor__(self, other: Any) -> Any:
         return OPS[_bits("xor", other, self)](other, self)
-
-    def __lshift__(self, other: Any) -> Any:
-        return OPS["left_shift"](self, other)
-
-    def __rlshift__(self, other: Any) -> Any:
-        return OPS["left_shift"](other, self)
-
-    def __rshift__(self, other: Any) -> Any:
-        return OPS["right_shift"](self, other)
-
-    def __rrshift__(self, other: Any) -> Any:
-        return OPS["right_shift"](other, self)
-
-    def __lt__(self, other: Any) -> Any:
-        return OPS["less"](self, other)
-
-    def __le__(self, other: Any) -> Any:
-        return OPS["less_equal"](self, other)
-
-    def __gt__(self, other: Any) -> Any:
-        return OPS["greater"](self, other)
-
-    def __ge__(self, other: Any) -> Any:
-        return OPS["greater_equal"](self, other)
 
 
 def _bits(name: str, *operands: Any) -> str:
     """The op of ``&``, ``|``, ``^`` or ``~``: of truth values (and in patterns) the logical one, of integers the one bit by bit."""
     return f"logical_{name}" if all(map(_is_truth, operands)) else f"bitwise_{name}"
+
+
+_METHODS: Final = (
+    *("conj", "astype", "reshape", "transpose", "ravel", "flatten", "round", "clip", "sum", "mean", "prod", "var", "std", "cumsum"),
+    *("cumprod", "max", "min", "any", "all", "argmax", "argmin", "__getitem__", "__bool__", "__len__"),
+)
+"""What of a tensor is called by users, and may raise."""
 
 
 def _is_truth(x: Any) -> bool:
@@ -148,6 +141,7 @@ def _is_truth(x: Any) -> bool:
     return np.asarray(x).dtype == bool
 
 
+@entries(*_METHODS)
 class Tensor(Operators):
     """A node: an operation applied to tensors, or a leaf. It has a type and no value.
 
@@ -320,7 +314,9 @@ class Tensor(Operators):
 
     def __len__(self) -> int:
         if not self.shape or not isinstance(self.shape[0], int):
-            raise TypeError(f"{self!r} has no length that is known before it has a value")
+            raise UnknownSizeError(
+                f"len({self!r}): there is no length before the tensor has a value", fits="a first axis whose size is a number"
+            )
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -334,6 +330,18 @@ class Tensor(Operators):
     def __repr__(self) -> str:
         name = self.label or (self.op.name if self.op else self.kind)
         return f"<{name} {self.type}>"
+
+    def __str__(self) -> str:
+        return repr(self) if self.op is None else SHOWN["text"](self)
+
+    def _repr_latex_(self) -> str | None:
+        return SHOWN["latex"](self)
+
+    def _repr_html_(self) -> str | None:
+        return SHOWN["html"](self)
+
+    def __rich__(self) -> Any:
+        return SHOWN["rich"](self)
 
 
 def _is_closed(inputs: tuple[Tensor, ...]) -> bool:
@@ -412,6 +420,8 @@ def intern(op: Op, inputs: tuple[Tensor, ...], attrs: tuple[Any, ...], type: Ten
     """The node of this operation on these inputs: the one that exists, or a new one, which comes from the line that ``like`` is from."""
     # A node keeps its inputs alive, so their ids stay theirs for as long as the entry exists.
     key = (op.name, attrs, *map(id, inputs))
+    if attrs and 0.0 in attrs:  # 0.0 and -0.0 are equal
+        key += tuple([copysign(1.0, value) for value in attrs if value.__class__ is float])
     with _interning:
         entry = _nodes.get(key)
         found = entry and entry()

@@ -17,7 +17,7 @@ import numpy as np
 
 from graphc.core import dtypes
 from graphc.core.dtypes import DType
-from graphc.core.errors import ArgumentError, DTypeError, GraphcError
+from graphc.core.errors import ArgumentError, DeclarationError, DTypeError, GraphcError, SignatureError, near, trimmed
 from graphc.core.expr import OPS, Tensor, constant, describe, intern
 from graphc.core.pattern import Pattern
 from graphc.core.record import Record
@@ -156,7 +156,8 @@ class Op:
         self._types: Final[dict[Any, TensorType]] = {}
         unknown = fields.keys() - Op.__annotations__.keys()
         if unknown:
-            raise TypeError(f"an op has no field {min(unknown)!r}")
+            name = min(unknown)
+            raise DeclarationError(f"an op has no field {name!r}{near(name, Op.__annotations__)}", fits=", ".join(Op.__annotations__))
         self.__dict__.update(fields)
 
     def __repr__(self) -> str:
@@ -210,14 +211,19 @@ class Op:
         given = parameters_of(rule)
         wanted = (*leading, *self.operands, *self.attributes)
         if given != wanted:
-            raise TypeError(f"a rule of {self.name} takes ({', '.join(wanted)}), this one takes ({', '.join(given)})")
+            asked = f"a rule of {self.name} takes ({', '.join(wanted)}), this one takes ({', '.join(given)})"
+            raise DeclarationError(asked, fits="parameters of these names, in this order")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The node of this operation. Raises a :class:`GraphcError` that describes the call when it does not fit."""
         if len(args) == len(self.operands) and not self.variadic and (not kwargs or self._takes.issuperset(kwargs)):
             operands, attributes = args, kwargs
         else:
-            operands, attributes = self._split(args, kwargs)
+            try:
+                operands, attributes = self._split(args, kwargs)
+            except GraphcError as error:
+                __tracebackhide__ = True  # pytest and IPython leave this frame out
+                raise trimmed(error) from None
         for x in operands:
             if isinstance(x, Pattern):
                 return Pattern(self, operands, attributes)
@@ -225,8 +231,9 @@ class Op:
             inputs = self._coerce(operands)
             node = self.apply(inputs, self._canonical(attributes, inputs) if self.attributes else ())
         except GraphcError as error:
+            __tracebackhide__ = True
             if error.given:
-                raise
+                raise trimmed(error) from error.__cause__
             raise self._explained(error, operands) from None
         return parts(node) if isinstance(node.type, Bundle) else node
 
@@ -244,6 +251,16 @@ class Op:
                 self._types[key] = type
         return intern(self, inputs, attrs, type, like)
 
+    def remade(self, inputs: tuple[Tensor, ...], attrs: tuple[Any, ...]) -> Tensor:
+        """The node of inputs and attributes that come from a file; one node for several results.
+
+        Raises a :class:`GraphcError` unless a call could have made it: as many operands, of fitting dtypes, and canonical attributes.
+        """
+        if len(attrs) != len(self.attributes) or (len(inputs) != len(self.operands) and not self.variadic):
+            raise ArgumentError(f"{self.name} of {len(inputs)} operands and {len(attrs)} attributes", fits=", ".join(self.operands))
+        fitting = self._coerce(inputs)
+        return self.apply(fitting, self._canonical(dict(zip(self.attributes, attrs, strict=True)), fitting))
+
     def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         operands, attributes = self._bind(args, kwargs)
         return (tuple(operands[0]) if self.variadic else operands), attributes
@@ -251,24 +268,25 @@ class Op:
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         names = (*self.operands, *self.attributes)
         if len(args) > len(names):
-            raise TypeError(f"{self.name}({', '.join(names)}) takes {len(names)} arguments, {len(args)} were given")
+            raise self._refused(f"takes {len(names)} arguments, {len(args)} were given")
         bound = dict(zip(names, args, strict=False))
         for name, value in kwargs.items():
             if name not in names:
                 raise self._misspelt(name, names)
             if name in bound:
-                raise TypeError(f"{self.name}: {name} is given twice")
+                raise self._refused(f"{name} is given twice")
             bound[name] = value
         missing = [name for name in self.operands if name not in bound]
         if missing:
-            raise TypeError(f"{self.name}({', '.join(names)}) needs {missing[0]}")
+            raise self._refused(f"needs {missing[0]}")
         return tuple([bound.pop(name) for name in self.operands]), bound
 
-    def _misspelt(self, name: str, names: Iterable[str]) -> ArgumentError:
-        import difflib  # costs every start a millisecond, and is for the one that fails
+    def _refused(self, what: str) -> SignatureError:
+        call = f"{self.name}({', '.join((*self.operands, *self.attributes))})"
+        return SignatureError(f"{call}: {what}", fits=", ".join([*self.operands, *self.attributes]) or "no argument")
 
-        near = difflib.get_close_matches(name, list(names), 1)
-        return ArgumentError(f"{self.name} has no argument {name!r}" + (f"; is {near[0]!r} meant?" if near else ""), fits=", ".join(names))
+    def _misspelt(self, name: str, names: Iterable[str]) -> ArgumentError:
+        return ArgumentError(f"{self.name} has no argument {name!r}{near(name, names)}", fits=", ".join(names))
 
     @functools.cached_property
     def _takes(self) -> frozenset[str]:
@@ -288,7 +306,7 @@ class Op:
         values: list[Any] = []
         for name, canonical in self.canonical.items():
             if name not in given and name not in self.defaults:
-                raise TypeError(f"{self.name} needs {name}=")
+                raise self._refused(f"needs {name}=")
             values.append(canonical(given[name] if name in given else self.defaults[name], types))
         return tuple(values)
 
@@ -443,7 +461,7 @@ def register(name: str, rule: Callable[..., Any], **fields: Any) -> Op:
     record.tex = record.tex or _tex_call(name, operands)
     record.group = record.group or rule.__module__.rpartition(".")[2]
     if name in OPS:
-        raise TypeError(f"there is an op {name!r} already")
+        raise DeclarationError(f"there is an op {name!r} already", fits="a name that no op has")
     OPS[name] = record
     return record
 

@@ -19,7 +19,16 @@ class Origin(NamedTuple):
     scope: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{basename(self.file)}:{self.line}"
+        return f"{_cell(self.file) or basename(self.file)}:{self.line}"
+
+
+def _cell(file: str) -> str:
+    """``In[3]`` for the file that a notebook's third cell is to Python; nothing for other files."""
+    if "ipykernel_" not in file and not file.startswith("<ipython-input"):
+        return ""
+    shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    count = getattr(getattr(shell, "compile", None), "_filename_map", {}).get(file)  # what IPython's own tracebacks read
+    return "" if count is None else f"In[{count}]"
 
 
 class scope:  # noqa: N801  (a context manager, used like a function)

@@ -10,6 +10,7 @@ import functools
 import keyword
 import operator
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, Self, TypeAlias, Union, cast
 
 from graphc.core.errors import ShapeError
@@ -243,6 +244,17 @@ def bind(size: Dim, sizes: Mapping[str, int]) -> int:
             count *= sizes[atom] if isinstance(atom, str) else atom.bind(sizes)
         total += count
     return total
+
+
+TYPICAL: Final = 64
+"""What a named size counts as where a number is needed to choose between ways that are all right."""
+
+
+def typical(size: Dim, known: Mapping[str, int] = MappingProxyType({})) -> int:
+    """The number that ``size`` is when these names have these values, and others are :data:`TYPICAL`."""
+    if isinstance(size, int):
+        return size
+    return bind(size, {**dict.fromkeys(names(size), TYPICAL), **known})
 
 
 def broadcast(shapes: Iterable[Shape]) -> Shape:

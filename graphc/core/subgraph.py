@@ -6,7 +6,7 @@ their places, so that bodies which are written twice are the same body, and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from graphc.core.expr import Input, Tensor, intern_leaf
@@ -111,8 +111,10 @@ def every_node(roots: Sequence[Tensor]) -> list[Tensor]:
     return list(found)
 
 
-def map_bodies(roots: Sequence[Tensor], change: Callable[[list[Tensor]], Sequence[Tensor]]) -> list[Tensor]:
-    """The roots with ``change`` done to the outputs of every body, innermost first."""
+def map_bodies(
+    roots: Sequence[Tensor], change: Callable[[list[Tensor]], Sequence[Tensor]], became: list[Mapping[Tensor, Tensor]] | None = None
+) -> list[Tensor]:
+    """The roots with ``change`` done to the outputs of every body, innermost first; ``became`` is told what took the place of nodes."""
     order = toposort(roots)
     if not any(value.__class__ is Subgraph for node in order for value in node.attrs):
         return list(roots)
@@ -122,7 +124,7 @@ def map_bodies(roots: Sequence[Tensor], change: Callable[[list[Tensor]], Sequenc
         if not isinstance(value, Subgraph):
             return value
         if value not in done:
-            done[value] = value.transformed(lambda outputs: change(map_bodies(outputs, change)))
+            done[value] = value.transformed(lambda outputs: change(map_bodies(outputs, change, became)))
         return done[value]
 
     new: dict[Tensor, Tensor] = {}
@@ -130,4 +132,6 @@ def map_bodies(roots: Sequence[Tensor], change: Callable[[list[Tensor]], Sequenc
         inputs = tuple([new[x] for x in node.inputs])
         attrs = tuple([changed(value) for value in node.attrs])
         new[node] = rebuild(node, inputs, attrs)
+    if became is not None:
+        became.append({node: other for node, other in new.items() if other is not node})
     return [new[root] for root in roots]

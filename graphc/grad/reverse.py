@@ -87,10 +87,14 @@ class Sweep:
             if isinstance(node.type, Bundle):
                 g: Any = self._of_parts(node, shares)
             else:
-                self.cotangents[node] = g = functools.reduce(ops.add, shares)
+                self.cotangents[node] = g = self.met(node, shares)
             reached = [i for i, x in enumerate(node.inputs) if x in self.active and carries(node, i)]
             if reached and node.op is not None:
                 self._send(node, node.op, g, reached)
+
+    def met(self, node: Tensor, shares: list[Tensor]) -> Tensor:
+        """The cotangent of a node, of what its readers send."""
+        return functools.reduce(ops.add, shares)
 
     def _of_parts(self, node: Tensor, shares: list[Any]) -> tuple[Tensor, ...]:
         """The cotangent of each result, zeros where nobody asked; the shares come as ``(part, cotangent)``."""

@@ -7,7 +7,7 @@ from graphc.lower.expand import expand
 from graphc.lower.footprint import Footprint
 from graphc.lower.prune import prune
 from graphc.lower.schedule import Schedule, schedule
-from graphc.lower.source import Source, emit_jax, emit_numpy, size_names
+from graphc.lower.source import Place, Places, Source, emit_jax, emit_numpy, size_names
 from graphc.lower.targets.jax import Cost, JaxProgram, Many, cost_of
 from graphc.lower.targets.numpy import NumpyProgram
 
@@ -18,6 +18,8 @@ __all__ = [
     "JaxProgram",
     "Many",
     "NumpyProgram",
+    "Place",
+    "Places",
     "Plan",
     "Schedule",
     "Source",

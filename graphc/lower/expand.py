@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from graphc.core import Bundle, Subgraph, Tensor, derived_from, toposort
@@ -10,20 +10,25 @@ from graphc.core.errors import BackendError
 from graphc.lower.template import template_of
 
 
-def expand(roots: Sequence[Tensor], target: str) -> list[Tensor]:
-    """The roots in ops that the target emits. Raises :class:`BackendError` for an op that it neither has nor can take apart."""
+def expand(roots: Sequence[Tensor], target: str, became: list[Mapping[Tensor, Tensor]] | None = None) -> list[Tensor]:
+    """The roots in ops that the target emits; ``became`` is told what took the place of nodes, those of bodies first.
+
+    Raises :class:`BackendError` for an op that it neither has nor can take apart.
+    """
     roots = list(roots)
-    run = _Expansion(target)
+    run = _Expansion(target, became)
     for node in toposort(roots):
         run.expand(node)
+    if became is not None:
+        became.append({node: new for node, new in run.new.items() if new is not node and isinstance(new, Tensor)})
     return [run.new[root] for root in roots]
 
 
 class _Expansion:
     """The state of one call: ``new`` has the final form of each node; for several results that were taken apart, the tuple of them."""
 
-    def __init__(self, target: str) -> None:
-        self.target = target
+    def __init__(self, target: str, became: list[Mapping[Tensor, Tensor]] | None) -> None:
+        self.target, self.became = target, became
         self.new: dict[Tensor, Any] = {}
         self.bodies: dict[Subgraph, Subgraph] = {}
 
@@ -83,7 +88,7 @@ class _Expansion:
     def _body(self, body: Subgraph) -> Subgraph:
         found = self.bodies.get(body)
         if found is None:
-            found = self.bodies[body] = body.transformed(lambda outputs: expand(outputs, self.target))
+            found = self.bodies[body] = body.transformed(lambda outputs: expand(outputs, self.target, self.became))
         return found
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from graphc.core import Tensor, bodies, describe
+from graphc.core.sizes import typical
 from graphc.lower.arena import layout
 from graphc.lower.buffers import END, Plan, assign
-from graphc.lower.liveness import bound, holders, nbytes
+from graphc.lower.liveness import holders, nbytes
 from graphc.lower.rows import Rows, row_bytes, work_of_a_row
 from graphc.lower.schedule import Schedule, schedule_body, written_by
 from graphc.parallel import available, cut
@@ -64,7 +66,7 @@ def footprint(schedule: Schedule, plan: Plan, known: Mapping[str, int] | None = 
     """What a call of this schedule with this plan needs. Named sizes that are not ``known`` count as if they were small."""
     known = known or {}
     inner = [footprint(body, assign(body), known) for body in _bodies(schedule)]
-    arena = layout(plan.spans, [bound(type.nbytes, known) for type in plan.buffers])[1]
+    arena = layout(plan.spans, [typical(type.nbytes, known) for type in plan.buffers])[1]
     loops = sum([_loop_bytes(step, known) for step in schedule.steps if isinstance(step, Rows)])
     usage = _Usage(schedule, plan, known)
     call = max(usage.locals, default=0) + max([one.call for one in inner], default=0)
@@ -87,11 +89,52 @@ def _bodies(schedule: Schedule) -> Iterator[Schedule]:
 
 def _loop_bytes(loop: Rows, known: Mapping[str, int]) -> int:
     """The blocks of a loop's inner values, for every thread that may work on it, and its totals, for every shard."""
-    rows = bound(loop.size, known)
-    plan = cut(rows, *[bound(size, known) for size in work_of_a_row(loop.inner.steps)])
+    rows = typical(loop.size, known)
+    plan = cut(rows, *[typical(size, known) for size in work_of_a_row(loop.inner.steps)])
     workers = min(len(plan.shards), available())
-    block = sum([bound(row_bytes(type), known) for type in assign(loop.inner).buffers]) * min(plan.block, rows)
+    block = sum([typical(row_bytes(type), known) for type in assign(loop.inner).buffers]) * min(plan.block, rows)
     return workers * block + len(plan.shards) * sum([nbytes(node, known) for node in loop.sums])
+
+
+class Held(NamedTuple):
+    """A value in memory of its own: the steps in which it is held, its bytes, and where they begin.
+
+    ``buffer`` is the number of its buffer, if it has one.
+    """
+
+    node: Tensor
+    first: int
+    last: int
+    nbytes: int
+    begin: int
+    buffer: int | None
+
+
+class Timeline(NamedTuple):
+    """What is held when: the values in the order in which they are made, and the bytes in use in each step.
+
+    Buffers lie where the arena has them; what a call allocates is shown above them. ``steps`` says what each step writes.
+    """
+
+    values: tuple[Held, ...]
+    used: tuple[int, ...]
+    steps: tuple[tuple[Tensor, ...], ...]
+
+
+def timeline(schedule: Schedule, plan: Plan, known: Mapping[str, int] | None = None) -> Timeline:
+    """What the functions of this schedule hold in each step of a call, at these sizes; loops over time count as one step."""
+    usage = _Usage(schedule, plan, known or {})
+    steps = tuple([written_by(step, inside=True) for step in schedule.steps])
+    made = {node: number for number, nodes in enumerate(steps) for node in nodes}
+    begins, arena = layout(plan.spans, [typical(type.nbytes, usage.known) for type in plan.buffers])
+    spans = [(node, size, made[node], min(end, len(steps) - 1)) for node, size, _, end in usage.spans if size]
+    loose = [one for one in spans if one[0] not in plan.place]
+    above = dict(zip([node for node, *_ in loose], layout([one[2:] for one in loose], [one[1] for one in loose])[0], strict=True))
+    values: list[Held] = []
+    for node, size, first, end in spans:
+        buffer = plan.place.get(node)
+        values.append(Held(node, first, end, size, arena + above[node] if buffer is None else begins[buffer], buffer))
+    return Timeline(tuple(values), tuple(usage.total[: len(steps)]), steps)
 
 
 class _Usage:
@@ -120,12 +163,12 @@ class _Usage:
         for number, step in enumerate(self.schedule.steps):
             for node in written_by(step):
                 if holder[node] is node and node not in plan.direct:
-                    size = 0 if node in plan.in_place else nbytes(node, self.known)
-                    yield node, size, number, plan.last_use[node] if node in plan.place else gone.get(node, END)
+                    first = number + (node in plan.in_place)  # up to this step the memory is its operand's
+                    yield node, nbytes(node, self.known), first, plan.last_use[node] if node in plan.place else gone.get(node, END)
 
     def _scratch(self, node: Tensor) -> int:
         """What the op needs beside its operands and its result while it works."""
-        return bound(node.op.scratch(node), self.known) if node.op and node.op.scratch else 0
+        return typical(node.op.scratch(node), self.known) if node.op and node.op.scratch else 0
 
     def holders(self) -> tuple[tuple[Tensor, int], ...]:
         """The largest values that are alive in the step in which most is in use."""

@@ -6,13 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphc.core import Bundle, Tensor, sizes
-from graphc.core.sizes import Dim
 from graphc.lower import cost
 from graphc.lower.schedule import Schedule, written_by
 from graphc.lower.template import out_template
-
-UNKNOWN = 64
-"""What a named size is taken for where its value is not known: to choose a loop or an order, not to promise bytes."""
 
 
 def may_be_view(step: Any) -> bool:
@@ -70,12 +66,5 @@ def may_write_over(node: Tensor, x: Tensor, root: Mapping[Tensor, Tensor]) -> bo
 
 
 def nbytes(node: Tensor, known: Mapping[str, int]) -> int:
-    """Bytes of a value at these sizes; a name that is not among them counts as ``UNKNOWN``."""
-    return bound(node.type.nbytes, known)
-
-
-def bound(size: Dim, known: Mapping[str, int]) -> int:
-    """The size as a number, with ``UNKNOWN`` for names that are not known."""
-    if isinstance(size, int):
-        return size
-    return sizes.bind(size, {**dict.fromkeys(sizes.names(size), UNKNOWN), **known})
+    """Bytes of a value at these sizes; others count as typical."""
+    return sizes.typical(node.type.nbytes, known)

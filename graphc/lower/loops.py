@@ -75,7 +75,7 @@ def plan_loop(node: Tensor, leaving: Collection[int]) -> LoopPlan:
 
     def stacked(value: Tensor, before: Input | None, fresh: bool = False) -> Stack:
         target = Input(None, (), (), value.type)
-        target.label = value.label or "y"
+        target.label, target.origin = value.label or "y", value.origin
         updates[target] = value
         length = a["length"] if before is None else a["length"] + 1
         return Stack(value.type.with_shape((length, *value.shape)), target, before, fresh)

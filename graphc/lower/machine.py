@@ -14,14 +14,13 @@ import math
 import os
 import platform
 import tempfile
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, cast
 
-from graphc.core.errors import ArgumentError
+from graphc.core.errors import ArgumentError, warn
 from graphc.core.folder import cache_folder
 
 VERSION: Final = 1
@@ -145,7 +144,7 @@ def load(path: Path) -> Machine:
 
 
 def _ignored(path: Path, reason: str) -> Machine:
-    warnings.warn(f"the calibration in {path} is not used: {reason}; `graphc calibrate` makes a new one", MachineWarning, stacklevel=4)
+    warn(f"the calibration in {path} is not used: {reason}; `graphc calibrate` makes a new one", MachineWarning)
     return REFERENCE
 
 

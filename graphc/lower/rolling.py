@@ -23,7 +23,7 @@ from typing import Any, Final
 import numpy as np
 
 from graphc.core import Bundle, Constant, Tensor, TensorType, Variable, constant, toposort
-from graphc.lower.liveness import bound
+from graphc.core.sizes import typical
 from graphc.lower.repeats import Repeat, repeats
 from graphc.lower.schedule import Schedule
 
@@ -235,7 +235,7 @@ def _gained(layers: _Layers, copied: Iterable[TensorType]) -> float:
     On a processor with JAX 0.10, 300 dense layers of 64 took 0.2 of the time to compile and 0.9 of the time to run; layers of 512 took
     twice the time to run, for the copies of their weights.
     """
-    copies = sum([bound(type.nbytes, {}) for type in copied]) / COPIED
+    copies = sum([typical(type.nbytes) for type in copied]) / COPIED
     lost = layers.count * (copies - layers.repeat.period * CALLED)
     return layers.repeat.saved * COMPILED_STEP - COMPILED_LOOP - CALLS * lost
 

@@ -17,9 +17,8 @@ from graphc import parallel
 from graphc.core import Tensor, TensorType, sizes
 from graphc.core.dtypes import itemsize
 from graphc.core.expr import Constant, Input
-from graphc.core.sizes import Dim
+from graphc.core.sizes import TYPICAL, Dim, typical
 from graphc.lower.cost import Estimate, ways
-from graphc.lower.liveness import UNKNOWN, bound
 from graphc.lower.schedule import Schedule, schedule
 
 SMALLEST = 1 << 16
@@ -33,7 +32,8 @@ class Rows:
     """Steps done together by rows. ``sliced`` operands are read by rows, ``whole`` ones by every row.
 
     ``kept`` are results by rows that others read, ``sums`` the sums over all rows. ``inner`` is the same graph on a block of rows: its
-    inputs stand for ``sliced`` and ``whole``, its outputs are ``kept`` and then ``sums``.
+    inputs stand for ``sliced`` and ``whole``, its outputs are ``kept`` and then ``sums``; ``on_block`` are its nodes in the order of
+    ``nodes``.
     """
 
     size: Dim
@@ -43,6 +43,7 @@ class Rows:
     kept: tuple[Tensor, ...]
     sums: tuple[Tensor, ...]
     inner: Schedule
+    on_block: tuple[Tensor, ...]
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -77,10 +78,10 @@ class Loops:
         return tuple([tuple(group) for group in groups.values() if len(group) > 1])
 
     def worth(self, known: Mapping[str, int]) -> tuple[int, ...]:
-        """The numbers of the loops that pay at these sizes, by an estimate; a name that is not among them counts as ``UNKNOWN``."""
-        if all(bound(type.nbytes, known) < SMALLEST for type in {node.type for node in self.nodes}):
+        """The numbers of the loops that pay at these sizes, by an estimate; a name that is not among them counts as ``TYPICAL``."""
+        if all(typical(type.nbytes, known) < SMALLEST for type in {node.type for node in self.nodes}):
             return ()
-        estimate = Estimate(known, unknown=UNKNOWN)
+        estimate = Estimate(known, unknown=TYPICAL)
         return tuple([i for i in range(len(self.groups)) if self._pays(i, estimate)])
 
     def _pays(self, number: int, estimate: Estimate) -> bool:
@@ -157,7 +158,8 @@ class Loops:
         kept = self._kept(nodes)
         sums = tuple([n for n in nodes if _is_sum(n)])
         inner = schedule([*sliced.values(), *whole.values()], [stand_in[n] for n in (*kept, *sums)], {})
-        return Rows(rows, tuple(nodes), tuple(sliced), tuple(whole), kept, sums, inner)
+        on_block = tuple([stand_in[n] for n in nodes])
+        return Rows(rows, tuple(nodes), tuple(sliced), tuple(whole), kept, sums, inner, on_block)
 
 
 def work_of_a_row(nodes: Sequence[Tensor]) -> tuple[Dim, Dim]:

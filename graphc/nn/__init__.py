@@ -7,6 +7,8 @@ run on NumPy or JAX. This module is the only door: import from here, not from th
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from graphc.core.errors import UnknownNameError, near, opened
+
 from graphc.nn import optimizers
 
 if TYPE_CHECKING:
@@ -87,8 +89,8 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"graphc.nn.{name}")
     if name not in _LATER:
-        raise AttributeError(f"module 'graphc.nn' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"graphc.nn.{_LATER[name]}"), name)
+        raise UnknownNameError(f"module 'graphc.nn' has no attribute {name!r}{near(name, __all__)}", fits=", ".join(__all__))
+    value = opened(getattr(importlib.import_module(f"graphc.nn.{_LATER[name]}"), name))
     globals()[name] = value
     return value
 

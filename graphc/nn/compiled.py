@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import operator
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -14,7 +13,8 @@ import numpy as np
 import graphc as gc
 from graphc.backends import Backend, options_of
 from graphc.core import Input, Tensor, Variable, as_tensor, here, scope, toposort, tree
-from graphc.core.errors import ArgumentError
+from graphc.core.errors import ArgumentError, warn
+from graphc.core.leaf import input
 from graphc.core.op import as_dtype
 from graphc.nn import losses, metrics, optimizers
 from graphc.nn.data import Layout
@@ -128,6 +128,22 @@ class Compiled:
         does = {"train": "fit", "test": "evaluate", "predict": "predict"}[kind]
         raise ArgumentError(f"no step of {kind!r} was compiled yet", fits=f"model.{does}(...) before: steps are compiled for the data")
 
+    @property
+    def steps(self) -> list[Step]:
+        """The steps that were compiled so far, in that order."""
+        return list(self._steps.values())
+
+    def declared(self) -> Tensor:
+        """The loss that training would have, as a graph, for targets of the shapes that the losses take; nothing is compiled.
+
+        Raises :class:`ArgumentError` for a model that does not know its inputs, and where outputs and losses do not fit.
+        """
+        leaves, arranged = tree.flatten(self.model.input)
+        with Forward(training=True) as forward:
+            outputs = self.model(arranged([input(x.label or "x", x.shape, x.dtype) for x in leaves]))
+        results = tree.flatten(outputs)[0]
+        return _Scored(self, outputs, [_target(self.loss, place, x) for place, x in enumerate(results)], None, forward).total
+
     def _made(self, kind: Kind, layout: Layout) -> Step:
         network = self.model.network
         inputs = layout.inputs(network.symbols if network else (), network.results if network else ())
@@ -163,7 +179,7 @@ class Compiled:
         reached = set(toposort([scaled]))
         found = [weight for weight in weights if weight in reached and gc.why_no_gradient(scaled, weight) is None]
         if missing := [str(weight.label) for weight in weights if weight not in found]:
-            warnings.warn(f"the loss does not depend on {', '.join(missing)}, which will not change", stacklevel=2)
+            warn(f"the loss does not depend on {', '.join(missing)}, which will not change")
         if not found:
             return {}
         gradients = dict(zip(found, gc.grad(scaled, found), strict=True))
@@ -288,6 +304,18 @@ class _Scored:
         keys = {state: f"{name}/{state}" for state in states}
         self.states |= {keys[state]: as_tensor(value) for state, value in states.items()}
         self.measured.append(Measured(name, metric, keys))
+
+
+def _target(wanted: Any, place: int, output: Tensor) -> Input:
+    """A target as the loss of the output at this place takes it: labels without the axis of the classes, or the output's own shape."""
+    if isinstance(wanted, Mapping) and "class_name" not in wanted:
+        wanted = list(cast("Mapping[str, Any]", wanted).values())
+    if isinstance(wanted, list | tuple):
+        wanted = cast("Sequence[Any]", wanted)[place % len(cast("Sequence[Any]", wanted))]
+    loss = losses.get(wanted, output, output)
+    if loss is not None and loss.takes_labels:
+        return input("y", output.shape[:-1], "int32")
+    return input("y", output.shape, output.dtype)
 
 
 def _of_batch(loss: Loss | None, y_true: Tensor, y_pred: Tensor, weight: Any, mask: Tensor | None) -> Tensor:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final, Self, TypeVar, cast, dataclass_transfor
 import numpy as np
 
 from graphc.core import dtypes
-from graphc.core.errors import ArgumentError
+from graphc.core.errors import ArgumentError, opened
 
 Objects = Mapping[str, Any]
 """Classes and functions by the names that a config has for them."""
@@ -58,6 +58,8 @@ class Configured:
     def __init_subclass__(cls, **named: Any) -> None:
         super().__init_subclass__(**named)
         _classes[cls.kind, written_name(cls)] = cls
+        if "__init__" in vars(cls):
+            cls.__init__ = opened(cls.__init__)
 
     def __new__(cls, *values: Any, **named: Any) -> Self:
         """The object, which remembers its arguments."""
@@ -209,7 +211,7 @@ def unpacked(value: Any, custom_objects: Objects | None = None) -> Any:
     if given.keys() == {"module", "function"}:
         return _function_named(given["module"], given["function"], custom_objects)
     if given.keys() == {"array", "shape", "dtype"}:
-        return np.array(given["array"], dtypes.numpy_dtype(given["dtype"])).reshape(given["shape"])
+        return np.array(given["array"], dtypes.numpy_dtype(dtypes.canonical(given["dtype"]))).reshape(given["shape"])
     return {key: unpacked(item, custom_objects) for key, item in given.items()}
 
 
@@ -246,7 +248,7 @@ def _packed_function(function: Callable[..., Any]) -> dict[str, str]:
     if _registered.get(name) is function:
         return {"module": _CUSTOM, "function": name}
     for module in ("graphc.ops", getattr(function, "__module__", None)):
-        if module in _FUNCTIONS and getattr(importlib.import_module(module), name, None) is function:
+        if module in _FUNCTIONS and _public(importlib.import_module(module), name) is function:
             return {"module": module, "function": name}
     raise _unwritable(function)
 
@@ -255,12 +257,19 @@ def _function_named(module: str, name: str, custom_objects: Objects | None) -> C
     found = (custom_objects or {}).get(name)
     if found is None and module == _CUSTOM:
         found = _registered.get(name)
-    elif found is None and module in _FUNCTIONS and not name.startswith("_"):
-        found = getattr(importlib.import_module(module), name, None)
-    if not callable(found) or inspect.ismodule(found):
+    elif found is None and module in _FUNCTIONS:
+        found = _public(importlib.import_module(module), name)
+    if not callable(found):
         fits = f"@register above its definition, or custom_objects={{{name!r}: the function}}"
         raise ArgumentError(f"a config names a function {name!r}, which is not known", fits=fits)
     return found
+
+
+def _public(module: Any, name: str) -> Any:
+    """A function that a module offers: an op, or one that it defines, and nothing that it imports for itself."""
+    found = getattr(module, name, None)
+    own = name in module.__all__ if hasattr(module, "__all__") else getattr(found, "__module__", None) == module.__name__
+    return None if name.startswith("_") or not own or inspect.ismodule(found) or isinstance(found, type) else found
 
 
 def _unwritable(value: Any) -> ArgumentError:

@@ -6,7 +6,6 @@ A sample has inputs ``x``, perhaps targets ``y`` and perhaps weights; each is an
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from graphc.core import Input, Tensor, dtypes, sizes, tree
-from graphc.core.errors import ArgumentError
+from graphc.core.errors import ArgumentError, warn
 from graphc.core.leaf import input
 from graphc.feed import Batches
 from graphc.feed.batches import whole_number
@@ -319,7 +318,7 @@ class IterableSource(Source):
             batch = next(self._rest, None) if self._rest is not None else None
             if batch is None:
                 if self._rest is not None and self._one_pass:
-                    warnings.warn(f"{self._what}: the data ended before {self._limit} steps of an epoch", stacklevel=2)
+                    warn(f"{self._what}: the data ended before {self._limit} steps of an epoch")
                     return
                 self._rest = iter(self._fresh())
                 batch = next(self._rest, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from graphc.core import tree
-from graphc.core.errors import ArgumentError
+from graphc.core.errors import ArgumentError, warn
 from graphc.feed import ADDED_AT_ONCE, Batches
 from graphc.feed.batches import whole_number
 from graphc.feed.calls import calls
@@ -280,7 +279,7 @@ class Fitting:
     def _warn_of(self, logs: Mapping[str, float], epoch: int) -> None:
         if self.compiled.on_jax and not np.isfinite(logs["loss"]):
             advice = 'compile(backend="numpy") names the first node that is not finite, and backend=gc.Jax(check=True) is an error there'
-            warnings.warn(NonFiniteWarning(f"the loss of epoch {epoch + 1} is {logs['loss']}; {advice}"), stacklevel=5)
+            warn(f"the loss of epoch {epoch + 1} is {logs['loss']}; {advice}", NonFiniteWarning)
 
     # ------------------------------------------------------------ evaluation and prediction
     def evaluate(

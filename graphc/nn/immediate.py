@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from graphc.core import Tensor
+from graphc.core.errors import entry
 from graphc.pipeline import evaluate
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,4 +39,4 @@ def immediate(function: F) -> F:
         symbolic = any(isinstance(value, Tensor) for value in (*operands, *named.values()))
         return evaluate(result, optimize=False) if isinstance(result, Tensor) and not symbolic else result
 
-    return of_values  # type: ignore[return-value]
+    return cast("F", entry(of_values))

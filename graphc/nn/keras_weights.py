@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 
 from graphc.core import Tensor, Variable, dtypes
+from graphc.core.errors import GraphcError, warn
+from graphc.nn.allowance import SLACK
+from graphc.nn.datasets.unpack import member
 from graphc.nn.functional import Network, Symbol
 from graphc.nn.layer import Layer
 from graphc.nn.naming import snake_case
@@ -32,6 +33,8 @@ Pairs = list[tuple[Variable, Array]]
 
 _WITHIN: Final = "model.weights.h5"
 """The weights in a ``.keras`` archive."""
+_LARGEST: Final = 16
+"""How many times the bytes of the weights an unpacked file may have: an optimizer's state is in it as well."""
 
 
 def load_keras_weights(model: Model, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
@@ -55,21 +58,23 @@ def load_keras_weights(model: Model, filepath: str | os.PathLike[str], skip_mism
     try:
         content = path.read_bytes()
         if content[:2] == b"PK":
-            content = zipfile.ZipFile(io.BytesIO(content)).read(_WITHIN)
+            content = member(io.BytesIO(content), _WITHIN, most=_LARGEST * sum([weight.storage.nbytes for weight in model.weights]) + SLACK)
         with h5py.File(io.BytesIO(content), "r") as file:
             if "layer_names" in file.attrs:
                 raise WeightsError(f"{path} is of Keras 2", fits="a file that Keras 3 wrote: model.save_weights('name.weights.h5')")
-            reader = _Reader(path)
+            reader = _Reader(path, h5py)
             reader.read(model, file)
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise WeightsError(
-            f"no weights of Keras can be read from {path}", given=[str(error)], fits="a .weights.h5 or .keras file"
-        ) from error
+    except WeightsError:
+        raise
+    # Of a tree with other things in it than groups and arrays, h5py raises any of these.
+    except (ArithmeticError, AttributeError, GraphcError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        given = [(str(error).splitlines() or [type(error).__name__])[0][:300]]
+        raise WeightsError(f"no weights of Keras can be read from {path}", given=given, fits="a .weights.h5 or .keras file") from error
     if reader.problems and not skip_mismatch:
         fits = "a model with the layers of the one that was saved"
         raise WeightsError(f"{path}: the weights in the file are not those of {model.name}", given=reader.problems, fits=fits)
     if reader.problems:
-        warnings.warn(f"{path}: weights were left as they are: {'; '.join(reader.problems)}", stacklevel=2)
+        warn(f"{path}: weights were left as they are: {'; '.join(reader.problems)}")
     for variable, array in reader.pairs:
         variable.assign(array)
 
@@ -85,10 +90,10 @@ def _h5py() -> Any:
 class _Reader:
     """Goes through layers and groups side by side."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, h5py: Any) -> None:
         self.pairs: Pairs = []
         self.problems: list[str] = []
-        self._path, self._seen = path, set[Layer]()
+        self._path, self._seen, self._h5py = path, set[Layer](), h5py
 
     def read(self, layer: Layer, group: Any) -> None:
         """Pair the variables of a layer, and of those within, with the arrays of a group."""
@@ -100,20 +105,21 @@ class _Reader:
             if isinstance(held, Layer):
                 self._within(held, group, name)
             else:
-                self._several(held, group.get(name, {}), f"{group.name.rstrip('/')}/{name}")
+                inside = self._group(group, name) if name in group else {}
+                self._several(held, inside, f"{group.name.rstrip('/')}/{name}")
 
     def _within(self, layer: Layer, group: Any, name: str) -> None:
         if layer in self._seen or not layer.weights:
             return
         if name in group:
-            self.read(layer, group[name])
+            self.read(layer, self._group(group, name))
         else:
             has = ", ".join([other for other in group if other != "vars"])
             self.problems.append(f"{layer.name}: there is no {name} in {getattr(group, 'name', self._path)}, which has {has or 'nothing'}")
 
     def _several(self, layers: Sequence[Layer], group: Any, where: str) -> None:
         names = _numbered([snake_case(type(layer).__name__) for layer in layers])
-        stored = {_title(group[name]): name for name in group}
+        stored = {self._title(group, name): name for name in group}
         own = [layer.name for layer in layers if layer.weights]
         if len(stored) == len(group) and stored.keys() >= set(own):
             names = [stored.get(layer.name, "") for layer in layers]
@@ -123,33 +129,58 @@ class _Reader:
 
     def _left_over(self, names: Iterable[str], group: Any, where: str) -> None:
         for name in group:
-            if name not in names and _has_values(group[name]):
-                self.problems.append(f"{where}/{name} ({_title(group[name])}): in the file, and not in the model")
+            if name not in names and self._has_values(group, name):
+                self.problems.append(f"{where}/{name} ({self._title(group, name)}): in the file, and not in the model")
 
     def _own(self, layer: Layer, group: Any) -> None:
         records = sorted(layer._own_records(), key=lambda record: not record.trainable)  # pyright: ignore[reportPrivateUsage]
-        stored = group.get("vars", {})
-        arrays: list[Array] = [np.asarray(stored[str(place)]) for place in range(len(stored))]
-        if len(records) != len(arrays):
-            self.problems.append(f"{layer.name}: {len(records)} weights, and {len(arrays)} in the file at {group.name}")
+        stored = self._group(group, "vars") if "vars" in group else {}
+        if len(records) != len(stored):
+            self.problems.append(f"{layer.name}: {len(records)} weights, and {len(stored)} in the file at {group.name}")
             return
-        for record, array in zip(records, arrays, strict=True):
-            variable = record.variable
+        for place, record in enumerate(records):
+            variable, array = record.variable, self._dataset(stored, str(place))
             own = dtypes.numpy_dtype(variable.dtype)
+            # What a file says of an array is compared before memory is taken for it.
             if array.shape == variable.shape and np.can_cast(array.dtype, own, "same_kind"):
-                self.pairs.append((variable, array))
+                self.pairs.append((variable, np.asarray(array)))
             else:
                 self.problems.append(f"{variable.label}: {variable.type}, and {array.dtype}{list(array.shape)} in the file at {group.name}")
 
+    def _dataset(self, group: Any, name: str) -> Any:
+        """An array that is in this file, and not one that is in another file by a link or by its layout."""
+        found = group[name] if self._is_own(group, name) else None
+        if not isinstance(found, self._h5py.Dataset) or found.is_virtual or found.external:
+            raise WeightsError(f"{self._path}: {group.name}/{name} is no array of the file's own", fits="a file that Keras wrote")
+        return found
 
-def _title(group: Any) -> str:
-    """The name that the layer had in Keras."""
-    return str(group["vars"].attrs.get("name", "")) if "vars" in group else ""
+    def _group(self, group: Any, name: str) -> Any:
+        """A group that is in this file."""
+        found = group[name] if self._is_own(group, name) else None
+        if not isinstance(found, self._h5py.Group):
+            raise WeightsError(f"{self._path}: {group.name}/{name} is no group of the file's own", fits="a file that Keras wrote")
+        return found
 
+    def _is_own(self, group: Any, name: str) -> bool:
+        return isinstance(group.get(name, getlink=True), self._h5py.HardLink)
 
-def _has_values(group: Any) -> bool:
-    """Whether there are variables in a group, but for the states of random numbers."""
-    return any(name != "seed_generator" and (hasattr(item, "shape") or _has_values(item)) for name, item in group.items())
+    def _title(self, group: Any, name: str) -> str:
+        """The name that the layer of a group had in Keras."""
+        inside = self._group(group, name)
+        return str(self._group(inside, "vars").attrs.get("name", "")) if "vars" in inside else ""
+
+    def _has_values(self, group: Any, name: str) -> bool:
+        """Whether there are variables at this name, but for the states of random numbers; hostile groups hold one another."""
+        waiting, seen = [group[name]] if self._is_own(group, name) else [], set[int]()
+        while waiting:
+            item = waiting.pop()
+            if hasattr(item, "shape"):
+                return True
+            place = self._h5py.h5o.get_info(item.id).addr
+            if place not in seen:
+                seen.add(place)
+                waiting += [item[other] for other in item if other != "seed_generator" and self._is_own(item, other)]
+        return False
 
 
 def _numbered(names: Iterable[str]) -> list[str]:

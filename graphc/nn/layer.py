@@ -47,9 +47,10 @@ from typing import Any, ClassVar, Final, TypeAlias, cast
 import numpy as np
 
 from graphc.core import Input, Tensor, Variable, as_tensor, dtypes, here, tree, variable
-from graphc.core.errors import ArgumentError, ShapeError
+from graphc.core.errors import ArgumentError, ShapeError, entries
 from graphc.core.leaf import input
 from graphc.core.op import as_dtype
+from graphc.nn.allowance import take
 from graphc.nn.configured import Configured
 from graphc.nn.forward import Forward, current, the_pass
 from graphc.nn.immediate import recorder, variable_of
@@ -77,6 +78,7 @@ class Weight:
     constraint: Any = None
 
 
+@entries("__init__", "__call__", "add_weight", "add_update", "latest", "add_loss", "set_weights", "get_config")
 class Layer(Configured):
     """Variables, and a function of tensors that reads them. See above for how a layer is written.
 
@@ -170,6 +172,7 @@ class Layer(Configured):
                 f"{self.name}: the weight {name!r} has shape {sizes}", fits="an input whose sizes, but for the first, are known"
             )
         dtype = self.dtype if dtype is None else dtypes.canonical(dtype)
+        take(f"{self.name}/{name}", cast("tuple[int, ...]", sizes), dtype)
         initializer = initializers.get(initializer or ("glorot_uniform" if dtypes.is_inexact(dtype) else "zeros"))
         weight = variable(np.asarray(initializer(sizes, dtype=dtype)), f"{self.name}/{name}", dtype)
         self._weights.append(Weight(weight, name, trainable, regularizers.get(regularizer), constraints.get(constraint)))

@@ -18,7 +18,7 @@ import numpy as np
 
 import graphc as gc
 from graphc.core import Tensor, as_tensor, constant, describe, dtypes
-from graphc.core.errors import ArgumentError, ShapeError
+from graphc.core.errors import ArgumentError, ShapeError, entries
 from graphc.core.op import as_dtype
 from graphc.nn import losses
 from graphc.nn.configured import ConfiguredRecord
@@ -109,6 +109,7 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
 
 
 # ---------------------------------------------------------------- the base
+@entries("__call__", "update_state", "result")
 class Metric(ConfiguredRecord, kw_only=True):
     """A figure of many batches. Subclasses say what a batch contributes, in ``states``, and what figure that makes, in ``figure``.
 
@@ -1240,6 +1241,10 @@ def _one_of(metric: Metric, name: str, value: Any, allowed: tuple[Any, ...]) -> 
     return value
 
 
+_MOST_THRESHOLDS: Final = 1 << 20
+
+
 def _check_thresholds(metric: Metric, count: int, least: int) -> None:
-    if count < least:
-        raise ArgumentError(f"{type(metric).__name__}: num_thresholds is {count}", fits=f"a whole number from {least}")
+    if not least <= count <= _MOST_THRESHOLDS:
+        fits = f"a whole number from {least} to {_MOST_THRESHOLDS}"
+        raise ArgumentError(f"{type(metric).__name__}: num_thresholds is {count}", fits=fits)

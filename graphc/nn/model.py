@@ -15,7 +15,7 @@ import numpy as np
 
 from graphc.backends import Backend
 from graphc.core import Tensor, tree
-from graphc.core.errors import ArgumentError, ShapeError
+from graphc.core.errors import ArgumentError, ShapeError, entries
 from graphc.core.leaf import input
 from graphc.nn import functional, saving
 from graphc.nn.compiled import Compiled
@@ -30,6 +30,10 @@ from graphc.nn.position import Position
 L = TypeVar("L", bound=Layer)
 
 
+@entries(
+    *("__init__", "get_layer", "graph", "build", "summary", "compile", "fit", "evaluate", "predict", "train_on_batch", "test_on_batch"),
+    *("predict_on_batch", "save", "save_weights", "load_weights", "go_on", "get_config"),
+)
 class Model(Layer):
     """Layers between inputs and outputs.
 
@@ -136,6 +140,15 @@ class Model(Layer):
         """What losses and metrics of the outputs are called, or None if the outputs have no names."""
         return None if self._network is None else names_of(self._network.outputs)
 
+    def graph(self, training: bool = False) -> Any:
+        """The outputs as a graph over inputs of its own, as ``gc.draw`` and ``gc.formula`` take it: of a prediction, or of training.
+
+        Raises :class:`ArgumentError` for a model that is not functional, or has not met its inputs yet.
+        """
+        leaves, rebuild = tree.flatten(self._the_network("graph").inputs)
+        with Forward(training=training):
+            return self(rebuild([input(str(x.label), x.shape, x.dtype) for x in leaves]))
+
     # ------------------------------------------------------------ calls
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """The outputs of a functional model; a subclass may write its own."""
@@ -200,6 +213,16 @@ class Model(Layer):
         from graphc.nn import summary
 
         (print_fn or print)(summary.of_model(self, line_length, expand_nested))
+
+    def _repr_html_(self) -> str:
+        from graphc.nn import summary
+
+        return summary.html_of(self)
+
+    def __rich__(self) -> Any:
+        from graphc.nn import summary
+
+        return summary.page_of(self).__rich__()
 
     # ------------------------------------------------------------ training
     def compile(
@@ -436,6 +459,7 @@ class Model(Layer):
         return cls(inputs, outputs, name=config.get("name"), trainable=config.get("trainable", True))
 
 
+@entries("add", "pop", "build", "get_config")
 class Sequential(Model):
     """Layers one after the other.
 

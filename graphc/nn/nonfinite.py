@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from graphc.core import Constant, Input, Tensor, Variable, describe, dtypes, toposort
-from graphc.core.errors import KinkError
+from graphc.checking import explained
+from graphc.core import Input, Tensor, Variable
+from graphc.core.errors import KinkError, warn
 from graphc.feed.calls import Repeated
 from graphc.grad.kinks import guard
 from graphc.ops import isfinite, logical_not
@@ -75,23 +73,14 @@ class Watched:
             if error.asked != MESSAGE:
                 raise
         self._looks = False
-        warnings.warn(NonFiniteWarning(first_bad(self._inputs, self._total, values)), stacklevel=4)
+        warn(first_bad(self._inputs, self._total, values), NonFiniteWarning)
         self._function = compile(self._inputs, self._results, self._updates)
         return self._function(*values)
 
 
 def first_bad(inputs: Sequence[Input], total: Tensor, values: Sequence[Any]) -> str:
-    """The first node between inputs and a loss that is NaN, or infinite if the loss is so, in words, and what led to a NaN."""
-    nodes = [node for node in toposort([total]) if dtypes.is_inexact(node.dtype)]
-    with np.errstate(all="ignore"):
-        found = [np.asarray(value) for value in compile(list(inputs), nodes, optimize=False)(*values)]
-    nan = bool(np.isnan(found[-1]).any())
-    test = np.isnan if nan else np.isinf
-    bad = {node for node, value in zip(nodes, found, strict=True) if test(value).any() and not isinstance(node, Constant)}
-    if not bad:
+    """The node that made a loss NaN or infinite, in words: its line, its operands' values, and why."""
+    found = explained(inputs, [total], values)
+    if found is None:
         return "the loss is not finite in the compiled step, though it is when its graph is computed node by node"
-    first = next(node for node in nodes if node in bad)
-    told = f"the loss is {found[-1]}: the first node that has {'a NaN' if nan else 'an infinite value'} is {describe(first)}"
-    infinite = {node for node, value in zip(nodes, found, strict=True) if np.isinf(value).any() and not isinstance(node, Constant)}
-    cause = next((node for node in toposort([first]) if node in infinite), None) if nan else None
-    return told + (f"; before it, an infinite value is in {describe(cause)}" if cause is not None else "")
+    return f"the loss is not finite: {found}"

@@ -12,8 +12,8 @@ import hashlib
 import importlib
 import json
 import os
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
@@ -21,6 +21,8 @@ import numpy as np
 
 import graphc
 from graphc.core import Variable
+from graphc.core.errors import ArgumentError, GraphcError, warn
+from graphc.nn.allowance import allowance
 from graphc.nn.configured import Objects, packed, unpacked, written_name
 from graphc.nn.position import Position
 from graphc.nn.weights import WeightsError, read, write
@@ -76,11 +78,29 @@ def load_model(filepath: Place, custom_objects: Objects | None = None, compile: 
     if "model" not in described:
         fits = "model.load_weights(path) of a model that is made first, or a file made by model.save(path)"
         raise WeightsError(f"{path} has weights and no model", fits=fits)
-    model = unpacked(described["model"], custom_objects)
-    if compile and "compile" in described:
-        model.compile(**unpacked(described["compile"], custom_objects))
-    _restore(model, path, arrays, described)
+    with _making(path), allowance(sum([array.nbytes for array in arrays.values()])):
+        model = unpacked(described["model"], custom_objects)
+        if not isinstance(model, importlib.import_module("graphc.nn.model").Model):
+            raise ArgumentError(f"{path} has a {type(model).__name__} in the place of a model", fits=_MADE_BY)
+        if compile and "compile" in described:
+            model.compile(**unpacked(described["compile"], custom_objects))
+        _restore(model, path, arrays, described)
     return model
+
+
+@contextmanager
+def _making(path: Path) -> Iterator[None]:
+    """What is made from a file gets arguments that nobody has looked at, and may raise whatever it raises for such."""
+    try:
+        yield
+    except GraphcError:
+        raise
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        told = (str(error).splitlines() or [""])[0][:300]
+        given = [f"{type(error).__name__}: {told}"]
+        raise WeightsError(
+            f"the description in {path} makes no sense, or is of classes that take other arguments", given=given, fits=_MADE_BY
+        ) from error
 
 
 # ---------------------------------------------------------------- weights alone
@@ -98,7 +118,8 @@ def load_weights(model: Model, filepath: Place, skip_mismatch: bool = False) -> 
         keras_weights.load_keras_weights(model, path, skip_mismatch)
         return None
     arrays, described = _load(path)
-    return _restore(model, path, arrays, described, skip_mismatch)
+    with _making(path), allowance(sum([array.nbytes for array in arrays.values()])):
+        return _restore(model, path, arrays, described, skip_mismatch)
 
 
 # ---------------------------------------------------------------- files
@@ -113,7 +134,13 @@ def _save(model: Model, filepath: Place, overwrite: bool, described: Described, 
     if training:
         _describe_training(model, arrays, described)
     text = json.dumps(described)
-    return write(path, arrays, {_TITLE: text, _DIGEST: _digest(text, arrays)}, "the model" if "model" in described else "the weights")
+    try:
+        digest = _digest(text, arrays)
+    except UnicodeEncodeError as error:
+        raise WeightsError(
+            f"{model.name!a}: a weight has a name that is no Unicode", given=[ascii(error.object)], fits="a layer with another name"
+        ) from error
+    return write(path, arrays, {_TITLE: text, _DIGEST: digest}, "the model" if "model" in described else "the weights")
 
 
 def _load(path: Path) -> tuple[Arrays, Described]:
@@ -126,9 +153,11 @@ def _load(path: Path) -> tuple[Arrays, Described]:
     text = metadata[_TITLE]
     if metadata.get(_DIGEST) != _digest(text, arrays):
         raise WeightsError(f"{path} is damaged: its content is not what was written", fits="a copy that is whole")
-    described: Described = json.loads(text)
-    if described["version"] > VERSION:
-        given = [f"the file: version {described['version']}, written by graphc {described['graphc']}"]
+    with _making(path):
+        described: Described = json.loads(text)
+        newer = described["version"] > VERSION
+    if newer:
+        given = [f"the file: version {described['version']}, written by graphc {described.get('graphc')}"]
         fits = f"version {VERSION} at most; or a newer graphc than {graphc.__version__}"
         raise WeightsError(f"{path} has a form that this graphc does not know", given=given, fits=fits)
     return arrays, described
@@ -168,7 +197,7 @@ def _describe_training(model: Model, arrays: Arrays, described: Described) -> No
         places = {weight: place for place, weight in enumerate(model.weights)}
         if strange := [str(weight.label) for weight in optimizer.weights if weight not in places]:
             told = f"the state of the optimizer is not saved: it has made steps for {strange[0]}, which is no weight of {model.name}"
-            warnings.warn(SavingWarning(told), stacklevel=5)
+            warn(told, SavingWarning)
             return
         described["optimizer"] = {
             "class_name": written_name(optimizer.__class__),
@@ -231,7 +260,7 @@ def _of_optimizer(model: Model, path: Path, arrays: Arrays, described: Described
         return [] if written is None and "position" in described else None
     if written["class_name"] != written_name(optimizer.__class__):
         told = f"{path} has the state of {written['class_name']}, which {optimizer.__class__.__name__} cannot take; it begins anew"
-        warnings.warn(SavingWarning(told), stacklevel=6)
+        warn(told, SavingWarning)
         return None
     weights = model.weights
     stored = _stored("optimizer", arrays)
@@ -265,7 +294,7 @@ def _paired(
     if problems and not skip_mismatch:
         raise WeightsError(f"{path}: the {what} in the file do not fit the model", given=problems, fits="a model with the same layers")
     if left := max(len(variables), len(stored)) - len(pairs):
-        warnings.warn(SavingWarning(f"{path}: {left} of the {what} do not fit and were left as they are"), stacklevel=6)
+        warn(f"{path}: {left} of the {what} do not fit and were left as they are", SavingWarning)
     return pairs
 
 

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 from graphc.core import Variable, tree
 from graphc.nn.functional import Call, InputLayer, Symbol
 from graphc.nn.layer import Layer
+from graphc.show import page
+from graphc.show.page import Page
 
 if TYPE_CHECKING:
     from graphc.nn.model import Model
 
 WIDTH = 80
+_COUNT = "Param #"
 
 
 def of_model(model: Model, width: int | None = None, nested: bool = False) -> str:
@@ -22,19 +25,39 @@ def of_model(model: Model, width: int | None = None, nested: bool = False) -> st
     from rich.console import Console
     from rich.table import Table
 
-    linear = _is_linear(model)
-    table = Table(box=box.HEAVY_HEAD, show_lines=True, width=width or (WIDTH if linear else WIDTH + 20))
-    for title in ("Layer (type)", "Output Shape", "Param #", *([] if linear else ["Connected to"])):
-        table.add_column(title, justify="right" if title == "Param #" else "left", overflow="fold")
-    for layer, depth in _layers(model, nested):
-        name = f"{'└ ' * depth}{layer.name} ({type(layer).__name__})"
-        table.add_row(name, _shape(layer), _count(layer), *([] if linear else [_connections(layer, model)]))
+    table = Table(box=box.HEAVY_HEAD, show_lines=True, width=width or (WIDTH if _is_linear(model) else WIDTH + 20))
+    for title in _titles(model):
+        table.add_column(title, justify="right" if title == _COUNT else "left", overflow="fold")
+    for row in _rows(model, nested):
+        table.add_row(*row)
     out = io.StringIO()
     console = Console(file=out, width=max(width or 0, WIDTH + 20), color_system=None, legacy_windows=False)
     console.print(f'Model: "{model.name}"', markup=False, highlight=False)
     console.print(table)
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     return "\n".join([*lines, *_totals(model)])
+
+
+def page_of(model: Model) -> Page:
+    """The same as a page, for a notebook."""
+    table = page.Table(list(_rows(model, nested=False)), _titles(model), frozenset({_titles(model).index(_COUNT)}))
+    totals = "\n".join([line.strip() for line in _totals(model)])
+    return Page(page.Section(f'Model: "{model.name}"', [table, totals]))
+
+
+def html_of(model: Model) -> str:
+    """The page as HTML."""
+    return page.html(page_of(model).section)
+
+
+def _titles(model: Model) -> list[str]:
+    return ["Layer (type)", "Output Shape", _COUNT, *([] if _is_linear(model) else ["Connected to"])]
+
+
+def _rows(model: Model, nested: bool) -> Iterator[list[str]]:
+    for layer, depth in _layers(model, nested):
+        name = f"{'└ ' * depth}{layer.name} ({type(layer).__name__})"
+        yield [name, _shape(layer), _count(layer), *([] if _is_linear(model) else [_connections(layer, model)])]
 
 
 def memory(count: int) -> str:

@@ -95,11 +95,11 @@ def read(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
         content = path.read_bytes()
         entries: Entries = deserialize(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        return {name: _array(name, entry) for name, entry in entries}, header.get("__metadata__", {})
+        return {name: _array(name, entry) for name, entry in entries}, header.get("__metadata__") or {}
     except OSError as error:
         given = [error.strerror or str(error)]
         raise WeightsError(f"no weights can be read from {path}", given=given, fits="a file made by save_weights") from error
-    except SafetensorError as error:
+    except (SafetensorError, ValueError, RecursionError) as error:  # the latter of header and shapes that the library lets through
         raise WeightsError(f"{path} is no whole safetensors file", given=[str(error)], fits="a file made by save_weights") from error
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import types
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin
 
-from graphc.core import OPS, Constant, Tensor, constant, toposort, tree
+from graphc.core import OPS, Constant, Op, Tensor, constant, dtypes, sizes, toposort, tree
 from graphc.core.errors import ArgumentError
 from graphc.core.record import Record
-from graphc.core.sizes import Size
+from graphc.core.sizes import Dim, Size
 from graphc.nn.configured import Objects, packed, unpacked
 from graphc.nn.functional import Call, InputLayer, Network, Symbol
 from graphc.nn.layer import Layer
@@ -134,8 +137,48 @@ class _Reader:
         if "of" in node:
             return tree.flatten(self.made[node["of"]])[0][node["output"]]
         if "constant" in node:
-            return constant(unpacked(node["constant"]), node["dtype"])
-        return OPS[node["op"]].apply(tuple([self.made[x] for x in node["inputs"]]), tuple(map(_read_attribute, node["attributes"])))
+            return constant(unpacked(node["constant"]), dtypes.canonical(node["dtype"]))
+        inputs = tuple([self.made[x] for x in node["inputs"]])
+        if node["op"] not in OPS or not all(isinstance(x, Tensor) for x in inputs):
+            raise ArgumentError(f"a config has the operation {node['op']!r} on {len(inputs)} inputs", fits="operations on tensors")
+        return OPS[node["op"]].remade(inputs, _attributes(OPS[node["op"]], node["attributes"]))
+
+
+def _attributes(op: Op, written: Any) -> tuple[Any, ...]:
+    """Attributes from a file, each of the kind that the op declares: what they hold gets into source that is run."""
+    hints = _hints(op)
+    if len(written) != len(hints):
+        raise ArgumentError(f"a config gives {op.name} {len(written)} attributes", fits=", ".join(hints) or "none")
+    values = tuple(map(_read_attribute, written))
+    for (name, hint), value in zip(hints.items(), values, strict=True):
+        if not _is_a(value, hint):
+            raise ArgumentError(f"a config gives {op.name} {name}={value!r}", fits=f"{name}: {hint}")
+    return values
+
+
+@functools.cache
+def _hints(op: Op) -> dict[str, Any]:
+    hints = inspect.get_annotations(op.rule, eval_str=True)
+    return {name: hints[name] for name in op.attributes}
+
+
+def _is_a(value: Any, hint: Any) -> bool:
+    """Whether a value is what an annotation of an attribute says. Bodies and types have no form in a file."""
+    if hint is Dim:
+        return type(value) is int or isinstance(value, Size)
+    if hint in (Any, float):
+        return type(value) in (int, float)
+    kind, arguments = get_origin(hint), get_args(hint)
+    if kind is Annotated:
+        return _is_a(value, arguments[0])
+    if kind is Literal:
+        return value in arguments
+    if kind in (Union, types.UnionType):
+        return any(_is_a(value, one) for one in arguments)
+    if kind is tuple:
+        kinds = arguments[:1] * len(value) if isinstance(value, tuple) and arguments[-1] is ... else arguments
+        return isinstance(value, tuple) and len(kinds) == len(value) and all(map(_is_a, value, kinds))
+    return hint in (bool, int, str, types.NoneType, *_RECORDS.values()) and type(value) is hint
 
 
 def _read_attribute(value: Any) -> Any:
@@ -143,7 +186,26 @@ def _read_attribute(value: Any) -> Any:
         return value
     held = cast("dict[str, Any]", value)
     if "record" in held:
-        return _RECORDS[held["record"]](**{name: _read_attribute(field) for name, field in held["fields"].items()})
+        return _read_record(_RECORDS[held["record"]], held["fields"])
     if "tuple" in held:
         return tuple(map(_read_attribute, held["tuple"]))
-    return Size({tuple(monomial): count for monomial, count in held["size"]})
+    return sizes.total(
+        [functools.reduce(lambda term, atom: term * sizes.named(atom), names, _whole(count)) for names, count in held["size"]]
+    )
+
+
+def _read_record(kind: Any, fields: Mapping[str, Any]) -> Any:
+    """An index, of whole numbers, spans and None; it is written into source as it is."""
+    if kind is Span:
+        return Span(**{name: None if bound is None else _whole(bound) for name, bound in fields.items()})
+    items = _read_attribute(fields["items"])
+    if set(fields) != {"items"} or not isinstance(items, tuple):
+        raise ArgumentError(f"a config has the index {fields!r}", fits="items, a tuple")
+    whole = cast("tuple[Any, ...]", items)
+    return Index(tuple([item if item is None or isinstance(item, Span) else _whole(item) for item in whole]))
+
+
+def _whole(value: Any) -> Any:
+    if type(value) is not int:
+        raise ArgumentError(f"a config has {value!r} where a whole number belongs")
+    return value

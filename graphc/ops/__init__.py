@@ -4,6 +4,7 @@ A module's ``__all__`` is what users see as ``gc.<name>``, but for ``fft`` and `
 of a module are the adjoints and wholes that those are made of.
 """
 
+from graphc.core.errors import open_to_users
 from graphc.ops import (
     accumulation,
     bits,
@@ -68,3 +69,7 @@ __all__ += scatter.__all__
 __all__ += shape.__all__
 __all__ += sorting.__all__
 __all__ += special.__all__
+
+for _module in (fft, linalg, random):
+    open_to_users(vars(_module), _module.__all__)
+open_to_users(globals(), __all__)

@@ -42,8 +42,6 @@ EXHAUSTIVE = 7
 """Up to so many operands every order of contraction is tried, also those that begin with an outer product."""
 EXACT = 20
 """Up to so many the best order is found that begins with no outer product; beyond, the greedy one is taken."""
-TYPICAL = 64
-"""What a named size counts as where prices are compared."""
 
 
 # ---------------------------------------------------------------- subscripts
@@ -151,13 +149,7 @@ def _kept(term: str, shape: Shape, size: Mapping[str, Dim]) -> str:
 
 
 def _numbers(size: Mapping[str, Dim]) -> tuple[tuple[str, int], ...]:
-    return tuple([(label, typical(dim)) for label, dim in size.items()])
-
-
-@functools.lru_cache(maxsize=4096)
-def typical(size: Dim) -> int:
-    """The size, or what it is for names of typical sizes: to choose between two ways that are both right."""
-    return size if isinstance(size, int) else sizes.bind(size, dict.fromkeys(sizes.names(size), TYPICAL))
+    return tuple([(label, sizes.typical(dim)) for label, dim in size.items()])
 
 
 @op(

@@ -349,6 +349,9 @@ def convolution_kernel_gradient(x, g, taps, strides, padding, input_dilation, ke
     flops=_kernel_flops,
     ulps=32,
     precision="low",
+    text="$x ⋆ $cotangent",
+    tex=r"$x \star $cotangent",
+    binds=2,
     cases=tuple([_of_kernel(c) for c in _CASES]),
 )
 def convolution_kernel_gradient(

@@ -61,11 +61,24 @@ class Index(Record):
 def index_of(value: Any, types: tuple[TensorType, ...]) -> Index:
     """A basic index of the first operand, from what stands between the brackets."""
     if isinstance(value, Index):
-        return value
+        return _fitting(value, types[0].shape)
     items: list[Any] = list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else [value]
     used = sum(item is not None and item is not Ellipsis for item in items)
     shape = iter(types[0].shape)
     return Index(tuple([None if item is None else item_of(item, next(shape)) for item in with_gap(items, used, types[0].ndim)]))
+
+
+def _fitting(index: Index, shape: Shape) -> Index:
+    """The index itself, which another operand may have been meant for."""
+    entries = [item for item in index.items if item is not None]
+    if len(entries) != len(shape):
+        raise ArgumentError(f"{len(entries)} indices for {len(shape)} axes", fits=f"{len(shape)}")
+    for item, size in zip(entries, shape, strict=True):
+        if not isinstance(item, Span):
+            item_of(item, size)
+        elif item.step == 0:
+            raise ArgumentError("a slice cannot have step 0", fits="a step of 1, -1, 2 ...")
+    return index
 
 
 def with_gap(items: list[Any], used: int, ndim: int) -> list[Any]:
@@ -440,6 +453,8 @@ def _(mapped: tuple[bool, ...], x: Tensor, indices: Tensor, axis: int, length: D
 @op(
     None,
     jax="jax.nn.one_hot($indices, $num_classes, dtype=$dtype)",
+    text="onehot($indices)",
+    tex=r"\operatorname{onehot}($indices)",
     flops=0,
     zero_gradient="an index carries no gradient",
     promote=("indices",),

@@ -44,6 +44,7 @@ def _sparse_flops(node: Tensor) -> Dim:
     flops=_dense_flops,
     ulps=16,
     cases=(case((2, 3), (2, 3)), case((4,), (4,)), case((3, 2), (3, 2), axis=0)),
+    text="crossentropy($labels, softmax($logits))",
     tex=r"H($labels, \mathrm{softmax}($logits))",
 )
 def softmax_crossentropy(labels: TensorType, logits: TensorType, *, axis: Axis = -1) -> TensorType:
@@ -76,6 +77,7 @@ def _(mapped: Sequence[bool], labels: Tensor, logits: Tensor, axis: int) -> Tens
     flops=_sparse_flops,
     ulps=16,
     cases=(case((3,), (3, 4), integers={"labels": 4}), case((2, 2), (2, 2, 3), integers={"labels": 3})),
+    text="-log softmax($logits)[$labels]",
     tex=r"-\log \mathrm{softmax}($logits)_{$labels}",
     promote=("logits",),
     compute=dtypes.floating,
@@ -141,6 +143,7 @@ sigmoid_crossentropy = register(
     flops=9,
     ulps=8,
     sympy="labels * log(1 + exp(-logits)) + (1 - labels) * log(1 + exp(logits))",
+    text="crossentropy($labels, σ($logits))",
     tex=r"H($labels, \sigma($logits))",
 )
 

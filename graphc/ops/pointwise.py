@@ -628,6 +628,7 @@ def sech2(x):
     return 4 * e / jnp.square(1 + e)
 ''',
     d=lambda y, x: -2 * tanh(x) * y,
+    text="sech²($x)",
     tex=r"\operatorname{sech}^2($x)",
     sympy="1 / cosh(x)**2",
     flops=4,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -499,9 +500,25 @@ def _pooled(x: TensorType, pool_size: Any, strides: Any, padding: Any, dilation_
         k, s, (low, high), d = [attributes[name][i] for name in ("size", "strides", "padding", "dilation")]
         if not (isinstance(n, int) and isinstance(places, int)):
             continue  # a formula of a name tells nothing
-        if not all(any(0 <= p * s + t * d - low < n for t in range(k)) for p in range(places) if low or high):
+        if any(_misses(p * s - low, k, d, n) for p in _at_the_ends(places, s, low, d <= n) if low or high):
             raise ShapeError(f"a window along spatial axis {i} lies in the padding alone", fits="padding below the window's size")
     return attributes
+
+
+def _at_the_ends(places: int, stride: int, low: int, close: bool) -> Iterable[int]:
+    """Of the places of a window those that may lie in the padding alone: the last, and the first, since the further in the nearer.
+
+    Where the taps are farther apart than the axis is long (not ``close``), they may step over it, and all places that begin in the padding count.
+    """
+    if not places:
+        return ()
+    return (0, places - 1) if close else itertools.chain((places - 1,), range(min(places, -(-low // stride))))
+
+
+def _misses(start: int, taps: int, dilation: int, size: int) -> bool:
+    """Whether no tap of a window that begins at ``start`` is on an axis of this size."""
+    first = max(0, -(start // dilation)) if start < 0 else 0
+    return first >= taps or not 0 <= start + first * dilation < size
 
 
 def max_pool(
@@ -665,6 +682,10 @@ def resize(
     return y
 
 
+_WEIGHTS: Final = 1 << 26
+"""The largest matrix that an axis is resized by: 256 MB, far above that of any picture."""
+
+
 def _resized(x: Tensor, axis: int, target: int, interpolation: str) -> Tensor:
     size = x.shape[axis]
     assert isinstance(size, int)
@@ -672,6 +693,8 @@ def _resized(x: Tensor, axis: int, target: int, interpolation: str) -> Tensor:
         return x
     if interpolation == "nearest":
         return take(x, constant((2 * np.arange(target) + 1) * size // (2 * target), "int64"), axis=axis)
+    if target * size > _WEIGHTS:
+        raise ShapeError(f"{size} to {target} by {interpolation} takes a matrix of {target * size} weights", fits=f"{_WEIGHTS}; 'nearest'")
     centres = (np.arange(target) + 0.5) * (size / target) - 0.5
     weights = _KERNELS[interpolation](np.abs(centres[:, None] - np.arange(size)))
     weights = weights / weights.sum(axis=1, keepdims=True)

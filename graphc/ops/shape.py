@@ -509,7 +509,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0
     if mode not in ("constant", "edge", "reflect", "symmetric", "wrap"):
         raise ArgumentError(f"pad: mode={mode!r}", given=[f"x: {describe(x)}"], fits="'constant', 'edge', 'reflect', 'symmetric' or 'wrap'")
     widths = _widths(pad_width, (x.type,))
-    if mode == "constant" and x.ndim and not np.any(constant_values):
+    if mode == "constant" and x.ndim and not np.any(constant_values) and not np.any(np.signbit(constant_values)):
         return pad_zeros(x, pad_width=widths)
     numbers = _pairs(constant_values, x.ndim, "constant_values")
     for axis, (width, outside) in enumerate(zip(widths, numbers, strict=True)):

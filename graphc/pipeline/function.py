@@ -5,18 +5,40 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from graphc.core import Variable, describe, dtypes
+from graphc.core import Tensor, Variable, describe, dtypes
 from graphc.core.errors import ArgumentError, BackendError, GraphcError, KinkError
 from graphc.core.expr import Input
 from graphc.core.signature import Signature, structured
 from graphc.lower import Cost, JaxProgram, NumpyProgram, cost_of
 from graphc.pipeline.repeated import Repeated
 from graphc.pipeline.report import Report
+
+if TYPE_CHECKING:
+    from graphc.pipeline.explain import Explanation
+    from graphc.show.page import Page
+
+
+class SourceText(str):
+    """A program as a string, which shows itself as it is, also in a notebook and by way of rich."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return f'<pre style="line-height:1.3">{escape(self)}</pre>'
+
+    def __rich__(self) -> Any:
+        from rich.syntax import Syntax
+
+        return Syntax(str(self), "python", background_color="default", word_wrap=True)
 
 
 class Function:
@@ -29,15 +51,31 @@ class Function:
 
     def __init__(self, inputs: tuple[Input, ...], structure: Any, program: NumpyProgram | JaxProgram, report: Report) -> None:
         self.inputs, self.report = inputs, report
-        self._structure, self._program = structure, program
+        self._structure, self._program, self._call = structure, program, program.run
+        self._watched = False
         self._signature = Signature(inputs, program.source.sizes)
         self._updates = bool(program.schedule.updates)
         self._lock = threading.Lock()
 
     @property
-    def source(self) -> str:
+    def source(self) -> SourceText:
         """The Python source that runs: ``make(sizes and constants)`` allocates and returns ``step(inputs, variables)``."""
-        return self._program.source.text
+        return SourceText(self._program.source.text)
+
+    @property
+    def lowered(self) -> tuple[Tensor, ...]:
+        """The graph that runs: the outputs, and then the new values of variables."""
+        return self.report.lowered
+
+    def explain(self, what: Tensor | str | None = None) -> Explanation | Page:
+        """What became of a node: the rules that fired at it or made it unnecessary, and the lines and the memory that it ended in.
+
+        ``what`` is a node of the graph that was compiled, its label, an op (all nodes of it) or a rule (all its uses); None gives every
+        rule that fired. ``print`` the result, or show it in a notebook. Raises :class:`ArgumentError` for a name that nothing has.
+        """
+        from graphc.pipeline.explain import explain
+
+        return explain(self.report, what)
 
     def __call__(self, *values: Any) -> Any:
         """Run on these values. Raises :class:`ShapeError` and :class:`DTypeError` for values that do not fit the inputs."""
@@ -53,6 +91,11 @@ class Function:
             return self  # each value has to be brought to its dtype
         return lambda *values: self._run(values, bound)
 
+    def watch(self, watcher: Callable[[NumpyProgram | JaxProgram, Report], Callable[..., Sequence[Any]]]) -> Function:
+        """Let what ``watcher`` makes of the program run in its place, as a watcher of :mod:`graphc.checking` does. Returns the function."""
+        self._call, self._watched = watcher(self._program, self.report), True
+        return self
+
     @property
     def holds_inputs(self) -> bool:
         """Whether values may still be read after a call has returned, as JAX does."""
@@ -61,7 +104,7 @@ class Function:
     @property
     def repeats(self) -> bool:
         """Whether many steps may be one call: on JAX, unless a check may fail in one of them."""
-        return self._program.many is not None
+        return self._program.many is not None and not self._watched
 
     def repeated(self, *values: Any) -> Repeated:
         """Many steps as one call, for batches of the shapes and dtypes of these. Raises as a call does."""
@@ -124,13 +167,29 @@ class Function:
     def _run(self, values: Sequence[Any], bound: tuple[int, ...]) -> Any:
         try:
             if not self._updates:
-                return structured(self._structure, self._program.run(values, bound))
+                return structured(self._structure, self._call(values, bound))
             with self._lock:
-                return structured(self._structure, self._program.run(values, bound))
+                return structured(self._structure, self._call(values, bound))
         except GraphcError:
             raise
         except ArithmeticError as error:
             raise KinkError(str(error)) from None
+
+    @property
+    def page(self) -> Page:
+        """The report, and the source folded below it."""
+        from graphc.show.page import Code, Page, Section
+
+        report, lines = self.report.page.section, self.source.count("\n")
+        return Page(Section(repr(self), [report, Section(f"the source that runs, {lines} lines", [Code(self.source)], folded=True)]))
+
+    def _repr_html_(self) -> str:
+        from graphc.show.page import html
+
+        return html(self.page.section)
+
+    def __rich__(self) -> Any:
+        return self.report.__rich__()
 
     def __repr__(self) -> str:
         return f"<graphc function of ({', '.join(str(x.label) for x in self.inputs)}) on {self.report.backend}>"

@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphc.core import Tensor, Variable
 from graphc.core.sizes import Dim
 from graphc.lower import Estimate, Footprint, JaxProgram, NumpyProgram, Totals, dearest, totals
+from graphc.pipeline.savings import Saving, Use, uses
 
 if TYPE_CHECKING:
+    from graphc.pipeline.explain import History
     from graphc.rewrite import Application, Saturated
+    from graphc.show.page import Block, Page, Table
 
 
 @dataclass(frozen=True)
 class Pass:
-    """One stage of a compilation: what it did to the number of nodes, and how long it took."""
+    """One stage of a compilation: what it did to the number of nodes, how long it took, and the graph that it left.
+
+    ``roots`` are the outputs and then the new values of variables. ``became`` are the walks of the stage, bodies of loops first: each has
+    what took the place of nodes; what is in none stayed as it was, is gone, or is found by its place alone. ``applied`` are the rules
+    that fired, in order.
+    """
 
     name: str
     nodes: int
     seconds: float
+    roots: tuple[Tensor, ...] = field(default=(), repr=False)
+    became: tuple[Mapping[Tensor, Tensor], ...] = field(default=(), repr=False)
+    applied: tuple[Application, ...] = field(default=(), repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
-    """What the compiler did. ``print`` it; the fields hold the same for programs.
+    """What the compiler did. ``print`` it, or show it in a notebook; the fields hold the same for programs.
 
     ``declared`` is the outputs, and the new values of the variables in ``updated``, as they were given.
 
@@ -49,6 +61,26 @@ class Report:
     def rules(self) -> Counter[str]:
         """How often each rule fired."""
         return Counter(application.rule.name for application in self.applied)
+
+    @cached_property
+    def uses(self) -> tuple[Use, ...]:
+        """Every use of a rule, with the pass that it was in and what it saved."""
+        return tuple(uses(self.passes))
+
+    @cached_property
+    def saved(self) -> dict[str, Saving]:
+        """What each rule saved in all, the most frequent rules first."""
+        found = {name: Saving() for name, _ in _ranked(self.rules)}
+        for use in self.uses:
+            found[use.application.rule.name] += use.saved
+        return found
+
+    @cached_property
+    def history(self) -> History:
+        """What became of each node."""
+        from graphc.pipeline.explain import History
+
+        return History(self)
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -90,13 +122,54 @@ class Report:
         return dearest(self.lowered, Estimate(), count)
 
     def __str__(self) -> str:
-        lines = [f"compiled for {self.backend}"]
-        lines += [f"  {stage.name:<10} {stage.nodes:>7} nodes  {1e3 * stage.seconds:8.2f} ms" for stage in self.passes]
-        lines += ["rules that fired:"] + [
-            f"  {count:>4} x {name}" for name, count in sorted(self.rules.items(), key=lambda item: (-item[1], item[0]))
+        return str(self.page)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from graphc.show.page import html
+
+        return html(self.page.section)
+
+    def __rich__(self) -> Any:
+        return self.page.__rich__()
+
+    @property
+    def page(self) -> Page:
+        """The report as a page."""
+        from graphc.show.page import Code, Page, Section, Table
+
+        blocks: list[Block] = [Table([self._row(stage) for stage in self.passes], right=frozenset({1, 2}))]
+        if self.rules:
+            blocks.append(Section("rules that fired, and what they saved", [self.rule_table()]))
+        blocks += [str(self.saturated)] if self.saturated else []
+        blocks.append(Table([["declared", *_words(self.before)], ["lowered", *_words(self.after)]]))
+        blocks += [f"placed on {self.program.placement}"] if isinstance(self.program, JaxProgram) else []
+        blocks.append(Section("the dearest nodes", [Code("\n".join(self.dearest(5)))]))
+        blocks += [Code(str(self.memory))] if self.memory else []
+        return Page(Section(f"compiled for {self.backend}", blocks))
+
+    def _row(self, stage: Pass) -> list[str]:
+        return [stage.name, f"{stage.nodes} nodes", f"{1e3 * stage.seconds:.2f} ms"]
+
+    def rule_table(self, *, sentences: bool = False) -> Table:
+        """A row for each rule that fired: how often, its safety class, operations and bytes saved; and what it says of itself."""
+        from graphc.show.page import Table
+
+        safety = {one.rule.name: one.rule.safety for one in self.applied}
+        told = {one.rule.name: one.rule.sentence.splitlines()[0] for one in self.applied}
+        rows = [
+            [f"{count} x", name, safety[name], *map(str, (saved.flops, saved.nbytes)), *([told[name]] if sentences else [])]
+            for (name, count), saved in zip(_ranked(self.rules), self.saved.values(), strict=True)
         ]
-        lines += [str(self.saturated)] if self.saturated else []
-        lines += [f"declared: {self.before}", f"lowered:  {self.after}"]
-        lines += [f"placed on {self.program.placement}"] if isinstance(self.program, JaxProgram) else []
-        lines += ["the dearest nodes:", *self.dearest(5)]
-        return "\n".join([*lines, *([str(self.memory)] if self.memory else [])])
+        head = ["", "rule", "safety", "flops saved", "bytes saved", *(["what it does"] if sentences else [])]
+        return Table(rows, head, frozenset({0, 3, 4}))
+
+
+def _ranked(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _words(found: Totals) -> list[str]:
+    flops, read, written = found.work
+    return [f"{flops} flops,", f"{read} bytes read,", f"{written} written,", f"about {found.microseconds:.4g} us"]

@@ -30,6 +30,7 @@ from graphc.pipeline.function import Function
 from graphc.pipeline.report import Pass, Report
 
 if TYPE_CHECKING:
+    from graphc.checking import Check
     from graphc.rewrite import Application, Known, RuleSet, Saturated, Simplified
 
 OPTIMISATIONS: Final = {
@@ -59,6 +60,8 @@ def compile(
     without: Iterable[str] = (),
     memory_budget: int | None = None,
     saturate: bool = False,
+    check: bool | Check = False,
+    debug_nans: bool = False,
 ) -> Function:
     """Compile a graph into a function of ``inputs`` that returns ``outputs`` and updates variables.
 
@@ -72,6 +75,11 @@ def compile(
         without: optimisations to leave out, by their names in ``graphc.pipeline.OPTIMISATIONS``, or groups of rules.
         memory_budget: bytes that a call may need beside inputs, variables and constants; what does not fit is computed again.
         saturate: search for a cheaper graph by equality saturation too, which takes seconds and seldom finds one.
+        check: compute each call in other ways too, and compare: the plain graph, the plan with freed buffers filled with NaN, the other
+            backend. :class:`graphc.Check` has options. A difference raises :class:`CheckError`, which names the first node that differs.
+        debug_nans: stop at the first node that makes a NaN or an inf out of finite values, if it reaches a result: :class:`NonFiniteError`.
+
+    Both cost time, and leave variables with their old values when they raise.
 
     Raises:
         ArgumentError: an input is missing, or something is no tensor. DTypeError, ShapeError: an update does not fit its
@@ -84,9 +92,17 @@ def compile(
     roots = _roots(structure)
     new = {variable: _new_value(variable, value) for variable, value in (updates or {}).items()}
     options = _Options(_dropped(optimize, without), memory_budget, saturate)
+    if check or debug_nans:
+        options = options._replace(dropped=options.dropped | {"rolling"})  # a variable keeps an array of its own, to be brought back
     rules = _rules(unsafe_math, options.dropped, "jax" if jax else "numpy")
     with collecting_paused(), order_remembered():
-        return _Compilation(jax, rules, options).run(leaves, structure, roots, new)
+        function = _Compilation(jax, rules, options).run(leaves, structure, roots, new)
+    if not check and not debug_nans:
+        return function
+    from graphc.checking import check_options, watcher
+
+    same = {"optimize": optimize, "unsafe_math": unsafe_math, "without": without, "saturate": saturate}
+    return function.watch(watcher(check_options(check), debug_nans, compile, same))
 
 
 def _dropped(optimize: bool, without: Iterable[str]) -> frozenset[str]:
@@ -131,6 +147,7 @@ class _Compilation:
         self.saturated: Saturated | None = None
         self.passes: list[Pass] = []
         self.applied: list[Application] = []
+        self._became: list[Mapping[Tensor, Tensor]] = []
         self._known: Known | None = None
         self._counted: tuple[list[Tensor], int] = [], 0
         self._started = time.perf_counter()
@@ -164,7 +181,7 @@ class _Compilation:
             share = functools.partial(share_exponentials, backend=self.backend)
             graph = share(map_bodies(graph, share))
             self._done("sharing", graph)
-        graph = expand(graph, self.backend)
+        graph = expand(graph, self.backend, self._became)
         self._done("expand", graph)
         graph = self._simplify("polish", graph, self.rules and _without_raising(self.rules))
         if self.jax and self._wants("xla"):
@@ -204,7 +221,7 @@ class _Compilation:
 
     def _simplify(self, name: str, graph: list[Tensor], rules: RuleSet | None) -> list[Tensor]:
         if rules is not None:
-            graph = map_bodies(graph, lambda outputs: self._simplified(outputs, rules).roots)
+            graph = map_bodies(graph, lambda outputs: self._simplified(outputs, rules).roots, self._became)
             done = self._simplified(graph, rules, self._known)
             graph, self._known = done.roots, done.known
         self._done(name, graph)
@@ -215,14 +232,16 @@ class _Compilation:
 
         done = simplify(graph, rules, known=known)
         self.applied += done.applied
+        self._became.append(done.changed)
         return done
 
     def _done(self, name: str, graph: list[Tensor]) -> None:
         if self._counted[0] != graph:
             self._counted = graph, len(toposort(graph))
         now = time.perf_counter()
-        self.passes.append(Pass(name, self._counted[1], now - self._started))
-        self._started = now
+        fired = tuple(self.applied[sum([len(stage.applied) for stage in self.passes]) :])
+        self.passes.append(Pass(name, self._counted[1], now - self._started, tuple(graph), tuple(self._became), fired))
+        self._started, self._became = now, []
 
 
 def _check_inputs(leaves: tuple[Any, ...]) -> None:

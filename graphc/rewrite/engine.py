@@ -50,6 +50,11 @@ class Simplified(NamedTuple):
     known: Known
 
     @property
+    def changed(self) -> dict[Tensor, Tensor]:
+        """The final form of each node that did not stay as it was."""
+        return {node: final for node, final in self.known.final.items() if final is not node}
+
+    @property
     def counts(self) -> dict[str, int]:
         """How often each rule fired, the most frequent first."""
         return dict(Counter(one.rule.name for one in self.applied).most_common())

@@ -2,31 +2,41 @@
 
 Parts that are read more than once, that have a label, or that would make a line too long are written by name and defined below::
 
-    loss = mean(-Σ₁ y ⊙ log(p))
-    where p = softmax(h · W2 + b2)
-          h = relu(x · W1 + b1)
+    Xᵀ ((P - Y) W2ᵀ ⊙ 1[A > 0]) / n
+    where P = softmax(H W2 + b2)  (n × 10)
+          H = relu(A)             (n × 512)
+          A = X W1 + b1           (n × 512)
+
+Mathematics is written and not the order of the operations (``terms``). A vector, a tensor of one axis, is a column.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import RLock
 from typing import Any, Final
 
 from graphc.core import Bundle, Constant, Tensor, bodies
+from graphc.core.sizes import Shape
 from graphc.show.bodies import Function, forget, is_choice, is_part, remembered, written_operands
-from graphc.show.names import Namer, plain_name, short_number, tex_name
-from graphc.show.notation import PRODUCT, TEX, TEXT, Form, Notation, is_layout, leaf_number, see_through
-from graphc.show.writing import write
+from graphc.show.coefficient import ONE, Scale
+from graphc.show.mathml import mathml
+from graphc.show.names import Namer, capital, plain_name, short_number, tex_name
+from graphc.show.notation import ATOM, JUXTAPOSED, NOTATIONS, POWER, TEX, TEXT, Form, is_layout, leaf_number, see_through
+from graphc.show.terms import Operand, Term, aligned, atom, leaf_term, shape_of, signed, standing, term_of
 
 WIDTH: Final = 72
-"""Characters past which a line hands its longest operands over to lines of their own."""
+"""Characters past which a line is broken, if it is a sum, or else hands its longest operands over to lines of their own."""
+LINES: Final = 6
+"""How many lines a sum may take before it hands terms over, too."""
 PARTS: Final = 24
 """Definitions that are listed; the rest is counted."""
 _SMALL: Final = 4  # a shared part of so few characters (Xᵀ, -x) is repeated
-_PLACEHOLDER: Final = Form("t00")
+_CONDITION: Final = 6  # and so is a condition (x > 0)
+_PLACEHOLDER: Final = "t00"
+_NO_SCALES: Final[Mapping[Tensor, Scale]] = {}
 _writing: Final = RLock()
 
 
@@ -43,7 +53,18 @@ class Formula:
     __repr__ = __str__
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": self.text, "text/latex": f"$${self.latex}$$"}
+        return {"text/plain": self.text, "text/latex": self._repr_latex_()}
+
+    def _repr_latex_(self) -> str:
+        return f"$${self.latex}$$"
+
+    @property
+    def html(self) -> str:
+        """MathML, which browsers show without any script."""
+        return mathml(self.latex, alt=self.text)
+
+    def _repr_html_(self) -> str:
+        return self.html
 
 
 def formula(y: Tensor, names: Mapping[Tensor, str] | None = None, *, width: int = WIDTH, parts: int = PARTS) -> Formula:
@@ -63,19 +84,27 @@ def formula(y: Tensor, names: Mapping[Tensor, str] | None = None, *, width: int 
 
 def one_line(y: Tensor, names: Mapping[Tensor, str]) -> str:
     """``y`` as a single expression of the values that have names, without definitions of parts; its own name if it has one."""
-    return _single(y, names).text
+    return single(y, names).form(TEXT).text
+
+
+def expression(y: Tensor, names: Mapping[Tensor, str]) -> Term:
+    """What ``y`` is, as one term of the other values that have names."""
+    with _writing:
+        return aligned(_expression(y, names), shape_of(y))
 
 
 def factor(y: Tensor, names: Mapping[Tensor, str]) -> str:
     """``one_line`` as it stands in a product or below a fraction: in brackets unless it is of one piece."""
-    form = _single(y, names)
-    return f"({form.text})" if form.level >= PRODUCT else form.text
+    form = single(y, names).form(TEXT)
+    return f"({form.text})" if form.level >= JUXTAPOSED else form.text
 
 
-def _single(y: Tensor, names: Mapping[Tensor, str]) -> Form:
+def single(y: Tensor, names: Mapping[Tensor, str]) -> Term:
+    """``y`` as one term of the values that have names, or as its own name."""
     root = see_through(y, names)
     with _writing:
-        return Form(names[root]) if root in names else _expression(root, names, TEXT)
+        term = _leaf(root, names) if root in names else _expression(root, names)
+    return standing(Operand(y, root, term)).term
 
 
 # ---------------------------------------------------------------- which parts get names
@@ -102,21 +131,32 @@ def inside(root: Tensor, names: Collection[Tensor]) -> list[Tensor]:
     return order
 
 
-def _parts(root: Tensor, given: Mapping[Tensor, str], width: int) -> set[Tensor]:
-    """The operators that are written by name: shared ones, those with a label, and what would make a line too long."""
+def _parts(root: Tensor, given: Mapping[Tensor, str], width: int) -> dict[Tensor, Scale]:
+    """The operators that are written by name: shared ones, those with a label, and what would make a line too long.
+
+    A name that is not the user's stands for the term without the numbers and sizes that multiply it: those are the values.
+    """
     order = inside(root, given)
     inner = [node for node in order if node.op is not None and (node is root or node not in given)]
     readers = Counter(x for node in inner for x in operands(node, given))
     entered = set(inner)
-    forms = {node: _leaf(node, given, TEXT) for node in order if node not in entered}
+    terms = {node: _leaf(node, given) for node in order if node not in entered}
     named = _results(order, given) - {root}
     bundles = {part.inputs[0] for part in named}
+    letters = {None, *given.values(), *(node.label for node in order)}
     for node in inner:
-        form = _fitted(node, forms, named, given, width)
-        forms[node] = form
-        if node is not root and node not in bundles and (node.label or (readers[node] > 1 and len(form.text) > _SMALL)):
+        terms[node] = term = _fitted(node, terms, named, given, width)
+        size = len(term.times(_plain(term.scale).inverse()).form(TEXT).text)
+        shared = readers[node] > 1 and size > (_SMALL if node.dtype != "bool" else _CONDITION)
+        if node is not root and node not in bundles and (node.label or shared or capital(node) not in letters):
             named.add(node)
-    return named
+    return {node: ONE if node.label else _plain(terms[node].scale) for node in named}
+
+
+def _plain(scale: Scale) -> Scale:
+    """What of a scale is known without names: its number and its sizes."""
+    factors, divisors = [tuple([one for one in group if one.positive]) for group in (scale.factors, scale.divisors)]
+    return replace(scale, factors=factors, divisors=divisors) if scale.above else ONE
 
 
 def _results(order: Iterable[Tensor], given: Collection[Tensor]) -> set[Tensor]:
@@ -126,33 +166,51 @@ def _results(order: Iterable[Tensor], given: Collection[Tensor]) -> set[Tensor]:
     return {node for node in found if read[node.inputs[0]] > 1 or bodies(node.inputs[0])}
 
 
-def _fitted(node: Tensor, forms: Mapping[Tensor, Form], named: set[Tensor], given: Collection[Tensor], width: int) -> Form:
-    """The node's form, its longest operands replaced by names until it is no wider than ``width``."""
+def _fitted(node: Tensor, terms: Mapping[Tensor, Term], named: set[Tensor], given: Collection[Tensor], width: int) -> Term:
+    """The node's term, its longest operands replaced by names until it is no wider than ``width``."""
     xs = operands(node, given)
     free = {x for x in xs if x.op is not None and x not in given and x not in named and not isinstance(x.type, Bundle)}
-    long = sorted(free, key=lambda x: len(forms[x].text))
+    long = sorted(free, key=lambda x: len(terms[x].form(TEXT).text))
     while True:
-        form = write(node, [_PLACEHOLDER if x in named else forms[x] for x in xs], TEXT)
-        if len(form.text) <= width or not long or len(forms[long[-1]].text) <= len(_PLACEHOLDER.text):
-            return form
+        known = {x: _placeholder(x, terms[x]) if x in named else terms[x] for x in xs}
+        term = _term(node, known, given)
+        room = width * LINES if _breaks(term, width) else width
+        if len(term.form(TEXT).text) <= room or not long or len(terms[long[-1]].form(TEXT).text) <= len(_PLACEHOLDER):
+            return term
         named.add(long.pop())
+
+
+def _placeholder(node: Tensor, term: Term) -> Term:
+    return atom(Form(_PLACEHOLDER), Form(_PLACEHOLDER), shape_of(node)).times(ONE if node.label else _plain(term.scale))
+
+
+def _breaks(term: Term, width: int) -> bool:
+    """Whether a line of it can be broken: a sum of terms of which two or so find room in a row."""
+    return term.kind == "sum" and term.scale == ONE and all(len(part.form(TEXT).text) <= 2 * width // 3 for part in term.terms)
+
+
+def _term(node: Tensor, terms: Mapping[Tensor, Term], names: Collection[Tensor]) -> Term:
+    """An operator node as a term of those of its operands."""
+    raw = written_operands(node) if not is_layout(node) else list(node.inputs)
+    cores = [see_through(x, names) for x in raw]
+    return term_of(node, [Operand(x, core, terms[core]) for x, core in zip(raw, cores, strict=True)])
 
 
 # ---------------------------------------------------------------- the lines
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A value's name and its expression, in both notations; a note in words has no name."""
+    """A value's name, its expression in one row or several, and its shape, in both notations; a note in words has no name."""
 
-    name: str
-    tex_name: str
-    text: str
-    latex: str
+    name: tuple[str, str]
+    rows: tuple[tuple[str, str], ...]
+    shape: tuple[str, str] = ("", "")
 
 
 def _definitions(root: Tensor, given: Mapping[Tensor, str], width: int, parts: int) -> list[_Line]:
     """The root's line, then those of the parts in the order in which a reader meets them."""
     everything = inside(root, given)
-    defined = _parts(root, given, width) | {x for x in everything if _is_big(x) and x not in given}
+    scales = _parts(root, given, width)
+    defined = scales | {x: ONE for x in everything if _is_big(x) and x not in given}
     known = {*given, *defined}
     results = [x for x in everything if x in defined and is_part(x)]
     namer = Namer.of((x for x in everything if x not in given), given.values())
@@ -167,9 +225,9 @@ def _definitions(root: Tensor, given: Mapping[Tensor, str], width: int, parts: i
         met = list(_with_siblings(met, results))
         names.update((x, namer.name(x)) for x in dict.fromkeys(met) if x not in names)
         queue += dict.fromkeys(unit for x in met if x in defined and (unit := _unit(x, defined)) not in queue)
-        lines.append(_line(node, root, names, results))
-    left = len({_unit(x, defined) for x in defined - {root}}) - (len(lines) - 1)
-    return [*lines, _Line("", "", f"… and {left:,} more", rf"\text{{and {left:,} more}}")] if left else lines
+        lines.append(_line(node, root, names, results, scales, width))
+    left = len({_unit(x, defined) for x in defined if x is not root}) - (len(lines) - 1)
+    return [*lines, _Line(("", ""), ((f"… and {left:,} more", rf"\text{{and {left:,} more}}"),))] if left else lines
 
 
 def _unit(node: Tensor, defined: Collection[Tensor]) -> Tensor:
@@ -196,14 +254,53 @@ def _has_name(node: Tensor, known: Collection[Tensor]) -> bool:
     return node in known or (node.op is None and leaf_number(node) is None and not _is_row(node))
 
 
-def _line(node: Tensor, root: Tensor, names: Mapping[Tensor, str], results: Sequence[Tensor]) -> _Line:
-    name, tex = ("", "") if node is root else _title(node, names, results)
+def _line(
+    node: Tensor, root: Tensor, names: Mapping[Tensor, str], results: Sequence[Tensor], scales: Mapping[Tensor, Scale], width: int
+) -> _Line:
+    name = ("", "") if node is root else _title(node, names, results)
     if _is_big(node):
-        return _Line(name, tex, f"constant {node.type}", rf"\text{{constant {node.type}}}")
+        return _Line(name, ((f"constant {node.type}", rf"\text{{constant {node.type}}}"),))
     carry = remembered(node) if is_part(node) and node is not root else None
     if carry is not None:
-        return _Line(name, tex, *_history(node.inputs[0], carry, names))
-    return _Line(name, tex, _expression(node, names, TEXT).text, _expression(node, names, TEX).text)
+        return _Line(name, (_history(node.inputs[0], carry, names),))
+    term = _expression(node, names, scales)
+    if node is not root and node in scales:
+        term = term.times(scales[node].inverse())
+    if isinstance(node.type, Bundle):
+        return _Line(name, rows_of(term, width))
+    return _Line(name, rows_of(aligned(term, node.shape), width), ("", "") if node is root else shape_text(node.shape))
+
+
+def shape_text(shape: Shape) -> tuple[str, str]:
+    """A shape as it stands beside a definition, in both notations; nothing for a single value."""
+    if not shape:
+        return "", ""
+    texts = [str(size) for size in shape]
+    pages = r" \times ".join(map(TEX.attribute, texts))
+    return f"({' × '.join(texts)})", f"({pages})"
+
+
+def rows_of(term: Term, width: int) -> tuple[tuple[str, str], ...]:
+    """A term in both notations, as rows of about ``width`` characters where it is a sum."""
+    text, tex = [term.form(notation).text for notation in NOTATIONS]
+    if len(text) <= width or not _breaks(term, width):
+        return ((text, tex),)
+    rows: list[tuple[str, str]] = []
+    for i, part in enumerate(term.terms):
+        new = _signed(part, first=i == 0)
+        if rows and len(rows[-1][0]) + len(new[0]) < width:
+            rows[-1] = (f"{rows[-1][0]} {new[0]}", f"{rows[-1][1]} {new[1]}")
+        else:
+            rows.append(new)
+    return tuple(rows)
+
+
+def _signed(term: Term, first: bool) -> tuple[str, str]:
+    """A term of a sum with its sign before it, in both notations."""
+    if first:
+        return term.form(TEXT).text, term.form(TEX).text
+    text, tex = [" ".join(signed(term.form(notation), notation)) for notation in NOTATIONS]
+    return text, tex
 
 
 def _title(node: Tensor, names: Mapping[Tensor, str], results: Sequence[Tensor]) -> tuple[str, str]:
@@ -226,23 +323,31 @@ def _history(loop: Tensor, carry: int, names: Mapping[Tensor, str]) -> tuple[str
     return f"every {name} before its step", rf"\text{{every }} {tex_name(name)} \text{{ before its step}}"
 
 
-def _expression(root: Tensor, names: Mapping[Tensor, str], notation: Notation) -> Form:
-    forms: dict[Tensor, Form] = {}
+def _expression(root: Tensor, names: Mapping[Tensor, str], scales: Mapping[Tensor, Scale] = _NO_SCALES) -> Term:
+    terms: dict[Tensor, Term] = {}
     for node in inside(root, names):
         named = node.op is None or (node is not root and (node in names or isinstance(node, Function)))
-        forms[node] = _leaf(node, names, notation) if named else write(node, [forms[x] for x in operands(node, names)], notation)
-    return forms[root]
+        terms[node] = _leaf(node, names).times(scales.get(node, ONE)) if named else _term(node, terms, names)
+    return terms[root]
 
 
-def _leaf(node: Tensor, names: Mapping[Tensor, str], notation: Notation) -> Form:
+def _leaf(node: Tensor, names: Mapping[Tensor, str]) -> Term:
     if node in names:
-        return Form(notation.name(names[node]))
-    number = leaf_number(node)
-    if number is not None:
-        return notation.number(number)
-    if isinstance(node, Constant) and _is_row(node):
-        return Form(f"[{', '.join(notation.number(short_number(value)).text for value in node.value)}]")
-    return Form(notation.name(plain_name(node.label) if node.label else node.kind))
+        return _named(node, names[node])
+    if isinstance(node, Constant):
+        if leaf_number(node) is not None:
+            return leaf_term(node)
+        if _is_row(node):
+            text, tex = [
+                Form(f"[{', '.join(notation.number(short_number(value)).text for value in node.value)}]") for notation in NOTATIONS
+            ]
+            return atom(text, tex, node.shape)
+    return _named(node, plain_name(node.label) if node.label else node.kind)
+
+
+def _named(node: Tensor, name: str) -> Term:
+    level = POWER if "/" in name else ATOM  # a derivative is a fraction
+    return atom(Form(name, level), Form(tex_name(name), level), shape_of(node))
 
 
 def _is_row(node: Tensor) -> bool:
@@ -257,19 +362,36 @@ def _is_big(node: Tensor) -> bool:
 # ---------------------------------------------------------------- layout
 def _as_text(title: str | None, lines: list[_Line]) -> str:
     first, *rest = lines
+    found = _hanging(f"{title} = " if title else "", [text for text, _ in first.rows])
     margin = "where "
-    found = [f"{title} = {first.text}" if title else first.text]
+    blocks: list[tuple[list[str], str]] = []
     for line in rest:
-        found.append(margin + (f"{line.name} = {line.text}" if line.name else line.text))
+        head = f"{line.name[0]} = " if line.name[0] else ""
+        blocks.append((_hanging(margin + head, [text for text, _ in line.rows]), line.shape[0]))
         margin = " " * len(margin)
+    column = max((len(block[-1]) for block, shape in blocks if shape), default=0)
+    for block, shape in blocks:
+        found += [*block[:-1], f"{block[-1]:<{column}}  {shape}" if shape else block[-1]]
     return "\n".join(found)
+
+
+def _hanging(head: str, rows: Sequence[str]) -> list[str]:
+    """The rows, all but the first moved in by the length of the head."""
+    return [(head if i == 0 else " " * len(head)) + row for i, row in enumerate(rows)]
 
 
 def _as_latex(title: str | None, lines: list[_Line]) -> str:
     first, *rest = lines
-    head = f"{tex_name(title)} &= {first.latex}" if title else f"& {first.latex}"
-    if not rest:
-        return head.replace("&= ", "= ", 1) if title else first.latex
-    rows = [f"{line.tex_name} &= {line.latex}" if line.name else f"& {line.latex}" for line in rest]
-    rows[0] = r"\text{where}\quad " + rows[0]
-    return r"\begin{aligned} " + r" \\ ".join([head, *rows]) + r" \end{aligned}"
+    if not rest and len(first.rows) == 1:
+        return f"{tex_name(title)} = {first.rows[0][1]}" if title else first.rows[0][1]
+    rows = _aligned(f"{tex_name(title)} &= " if title else "& ", first)
+    for i, line in enumerate(rest):
+        rows += _aligned((r"\text{where}\quad " if i == 0 else "") + (f"{line.name[1]} &= " if line.name[1] else "& "), line)
+    return r"\begin{aligned} " + r" \\ ".join(rows) + r" \end{aligned}"
+
+
+def _aligned(head: str, line: _Line) -> list[str]:
+    found = [(head if i == 0 else r"& \quad ") + tex for i, (_, tex) in enumerate(line.rows)]
+    if line.shape[1]:
+        found[-1] += f" && {line.shape[1]}"
+    return found

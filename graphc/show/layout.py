@@ -3,7 +3,8 @@
 After Sugiyama, Tagawa and Toda (1981), kept short: layers are the generations
 of the forward graph, a long edge passes through a way point on each layer
 between, barycentre sweeps order each layer, and isotonic regression spaces it.
-Lengths are in points; y grows downwards.
+Lengths are in points; y grows downwards. Every direction is laid out downwards
+and then turned.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from graphc.show import style
 from graphc.show.measure import LINE, node_size, text_width
-from graphc.show.sketch import Edge, Node, Sketch, one_line
+from graphc.show.sketch import Edge, Node, Sketch, edge_lines, pulling
+from graphc.show.style import Direction
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -60,17 +62,48 @@ def place(sketch: Sketch) -> Placement:
     A cluster is laid out on its own and then stands in the layout around it as one node. An edge over its border goes through a port:
     a point of the first or the last layer inside, from which the way to the node goes around the others.
     """
-    page = _Page(sketch, "")
-    boxes = tuple([page.boxes[node.id] for node in sketch.nodes])
-    ways = tuple([tuple(page.ways[i]) for i in range(len(sketch.edges))])
-    frames = tuple([page.frames[cluster.id] for cluster in sketch.clusters])
+    page = _Page(sketch, "", pulling(sketch))
+    boxes = [page.boxes[node.id] for node in sketch.nodes]
+    ways = [page.ways[i] for i in range(len(sketch.edges))]
+    frames = [page.frames[cluster.id] for cluster in sketch.clusters]
     bottom = max((b.y + b.height / 2 for b in (*boxes, *frames)), default=0.0)
-    return Placement(boxes, ways, _right((*boxes, *frames), ways), bottom, frames)
+    right = _right((*boxes, *frames), ways)
+    turn = _Turn(sketch.direction, bottom)
+    width, height = turn.size((right, bottom))
+    turned = tuple([tuple(map(turn.point, way)) for way in ways])
+    return Placement(tuple(map(turn.box, boxes)), turned, width, height, tuple(map(turn.box, frames)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """From a layout that runs downwards to one in another direction; ``bottom`` is how far it runs."""
+
+    direction: Direction
+    bottom: float
+
+    def point(self, at: Point) -> Point:
+        x, y = at
+        if self.direction in ("BT", "RL"):
+            y = self.bottom - y
+        return (y, x) if is_level(self.direction) else (x, y)
+
+    def size(self, size: Point) -> Point:
+        return (size[1], size[0]) if is_level(self.direction) else size
+
+    def box(self, box: Box) -> Box:
+        return Box(*self.point((box.x, box.y)), *self.size((box.width, box.height)))
+
+
+def is_level(direction: Direction) -> bool:
+    """Whether forward edges run from side to side."""
+    return direction in ("LR", "RL")
 
 
 _PAD: Final = 12.0
 _HEAD: Final = 26.0
 """Room for the title of a cluster."""
+_WIDEST_LABEL: Final = 150.0
+"""Room between layers side by side that the longest label is given at most."""
 _PORT: Final = 30.0
 """Width of a port: an edge and its reverse go through it side by side."""
 
@@ -81,13 +114,14 @@ class _Page:
     ``ends`` has for each edge over the border the points from the border to the node inside.
     """
 
-    def __init__(self, sketch: Sketch, cluster: str) -> None:
-        self.sketch, self.cluster = sketch, cluster
+    def __init__(self, sketch: Sketch, cluster: str, pulls: Sequence[tuple[str, str] | None]) -> None:
+        self.sketch, self.cluster, self.pulls = sketch, cluster, pulls
         nodes = [node for node in sketch.nodes if node.cluster == cluster]
-        self.inner = [_Page(sketch, c.id) for c in sketch.clusters if c.parent == cluster]
+        self.inner = [_Page(sketch, c.id, pulls) for c in sketch.clusters if c.parent == cluster]
         self.item = {node.id: i for i, node in enumerate(nodes)}
         self.own = frozenset(self.item)
-        self.sizes = [node_size(node) for node in nodes]
+        turn = _Turn(sketch.direction, 0.0)
+        self.sizes = [turn.size(node_size(node)) for node in nodes]
         for page in self.inner:
             self.item |= dict.fromkeys(page.item, len(self.sizes))
             self.sizes.append(page.size)
@@ -100,12 +134,15 @@ class _Page:
     def _lay_out(self, nodes: Sequence[Node]) -> None:
         edges = [i for i, e in enumerate(self.sketch.edges) if self._is_mine(e)]
         ports, pairs = self._ports(edges)
-        kinds = [self.sketch.edges[i].kind for i in edges]
-        forward = [p for p, kind in zip(pairs, kinds, strict=True) if kind == "forward"]
+        drawn = [self.sketch.edges[i] for i in edges]
+        pulls = [self.pulls[i] for i in edges]
+        forward = [
+            pair if pull[0] == edge.tail else (pair[1], pair[0]) for pair, pull, edge in zip(pairs, pulls, drawn, strict=True) if pull is not None
+        ]
         sizes = dict(enumerate([*self.sizes, *[(_PORT, 0.0)] * len(ports)]))
-        boxes, ways = _arranged(sizes, pairs, forward, [self.sketch.edges[i] for i in edges], ports)
+        boxes, ways = _arranged(sizes, pairs, forward, drawn, ports, self.sketch.direction)
         self.size = self._framed(boxes, ways)
-        right, down = (_PAD, _HEAD) if self.cluster else (0.0, 0.0)
+        right, down = self._pads()[:2] if self.cluster else (0.0, 0.0)
         boxes = [Box(b.x + right, b.y + down, b.width, b.height) for b in boxes]
         self.boxes |= {node.id: box for node, box in zip(nodes, boxes, strict=False)}
         for page, box in zip(self.inner, boxes[len(nodes) :], strict=False):
@@ -135,14 +172,26 @@ class _Page:
             key = inner, outer
             if key not in number:
                 number[key] = len(self.sizes) + len(number)
-                ports[number[key]] = (tail is None) == (edge.kind == "forward")
+                ports[number[key]] = (tail is None) == self._runs_down(i)
             pairs.append((number[key] if tail is None else tail, number[key] if head is None else head))
         return ports, pairs
 
+    def _runs_down(self, edge: int) -> bool:
+        pull = self.pulls[edge]
+        return self.sketch.edges[edge].kind == "forward" if pull is None else pull[0] == self.sketch.edges[edge].tail
+
     def _framed(self, boxes: Sequence[Box], ways: Sequence[Sequence[Point]]) -> Point:
         bottom = max((b.y + b.height / 2 for b in boxes), default=0.0)
-        titles = [text_width(c.title, style.LABEL_SIZE) for c in self.sketch.clusters if c.id == self.cluster]
-        return max([_right(boxes, ways), *titles]) + 2 * _PAD, bottom + _HEAD + _PAD
+        title = max([text_width(c.title, style.LABEL_SIZE) for c in self.sketch.clusters if c.id == self.cluster], default=0.0)
+        across, along = (0.0, title) if is_level(self.sketch.direction) else (title, 0.0)
+        left, top, right, down = self._pads()
+        return max(_right(boxes, ways), across) + left + right, max(bottom, along) + top + down
+
+    def _pads(self) -> tuple[float, float, float, float]:
+        """Room to the left, at the top, to the right and at the bottom, before the layout is turned: the title is at the top after it."""
+        direction = self.sketch.direction
+        top, bottom = (_HEAD, _PAD) if direction == "TB" else (_PAD, _HEAD if direction == "BT" else _PAD)
+        return _HEAD if is_level(direction) else _PAD, top, _PAD, bottom
 
     def _take(self, page: _Page, box: Box) -> None:
         """Take over what lies inside of a cluster, now that it has its place."""
@@ -174,7 +223,12 @@ def _moved(box: Box, right: float, down: float) -> Box:
 
 
 def _arranged(
-    sizes: Mapping[int, Point], pairs: Sequence[_Pair], forward: Sequence[_Pair], edges: Sequence[Edge], ports: Mapping[int, bool]
+    sizes: Mapping[int, Point],
+    pairs: Sequence[_Pair],
+    forward: Sequence[_Pair],
+    edges: Sequence[Edge],
+    ports: Mapping[int, bool],
+    direction: Direction,
 ) -> tuple[list[Box], list[tuple[Point, ...]]]:
     """The boxes of items of these sizes, and the ways of the edges between them."""
     ranks = _ranks(len(sizes), forward, ports)
@@ -182,8 +236,9 @@ def _arranged(
     links = [link for chain in chains.values() for link in pairwise(chain)]
     above, below = _grouped((low, high) for high, low in links), _grouped(links)
     layers = _ordered(layers, above, below)
-    xs = _across(layers, _halves(edges, pairs, sizes), above, below)
-    ys = _down(layers, sizes, _label_room(edges))
+    labels = [_Turn(direction, 0.0).size(label_size(edge)) for edge in edges]
+    xs = _across(layers, _halves(edges, pairs, sizes, labels), above, below)
+    ys = _down(layers, sizes, min(max([down for _, down in labels], default=0.0), _WIDEST_LABEL))
     boxes = [Box(xs[i], ys[i], *sizes[i]) for i in range(len(sizes))]
     return boxes, list(_ways(boxes, pairs, chains, {point: (xs[point], ys[point]) for point in xs}))
 
@@ -264,11 +319,11 @@ def _mean(points: Sequence[int], values: Mapping[int, float], otherwise: float) 
 
 
 # Halfway down to a common reader two labels are half as far apart as their nodes: so each asks for its whole width.
-def _halves(edges: Sequence[Edge], pairs: Sequence[_Pair], sizes: Mapping[int, Point]) -> dict[int, float]:
+def _halves(edges: Sequence[Edge], pairs: Sequence[_Pair], sizes: Mapping[int, Point], labels: Sequence[Point]) -> dict[int, float]:
     halves = {node: width / 2 for node, (width, _) in sizes.items()}
-    for (tail, head), edge in zip(pairs, edges, strict=True):
+    for (tail, head), edge, (across, _) in zip(pairs, edges, labels, strict=True):
         upper = tail if edge.kind == "forward" else head
-        halves[upper] = max(halves[upper], text_width(one_line(edge.label), style.LABEL_SIZE))
+        halves[upper] = max(halves[upper], across)
     return halves
 
 
@@ -309,8 +364,10 @@ def _down(layers: Sequence[Sequence[int]], sizes: Mapping[int, Point], room: flo
     return {p: top + height / 2 for layer, height, top in zip(layers, heights, tops, strict=False) for p in layer}
 
 
-def _label_room(edges: Sequence[Edge]) -> float:
-    return LINE * style.LABEL_SIZE if any(edge.label for edge in edges) else 0.0
+def label_size(edge: Edge) -> Point:
+    """Width and height of an edge's label; 0 if it has none."""
+    lines = edge_lines(edge)
+    return max([text_width(line, style.LABEL_SIZE) for line in lines], default=0.0), LINE * style.LABEL_SIZE * len(lines)
 
 
 # -- edges ---------------------------------------------------------------------------------------

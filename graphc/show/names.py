@@ -18,14 +18,22 @@ _INDEXED: Final = re.compile(r"([^\W\d_])(?:_?(\d+)|_(t))(['′]*)")
 _TEX_ESCAPES: Final = str.maketrans({c: f"\\{c}" for c in "{}$&#_%"} | {"\\": r"\backslash ", "^": r"\hat{}", "~": r"\sim ", "ᵀ": r"^\top"})
 
 
+def shown(text: str) -> str:
+    """A text of the user's on one line, without what a terminal or a reader would take for a command: escapes, turns of the direction."""
+    return " ".join("".join([letter if letter.isprintable() or letter.isspace() else "\ufffd" for letter in text]).split())
+
+
 def plain_name(label: str) -> str:
     """A label as formulas have it: as it is where it reads like a name, else in quotes."""
-    label = " ".join(label.split())
+    label = shown(label)
     return label if _PLAIN.fullmatch(label) else f'"{label}"'
 
 
 def tex_name(name: str) -> str:
-    """A name in LaTeX: ``W1`` is a letter with an index, a word stands upright."""
+    """A name in LaTeX: ``W1`` is a letter with an index, a word stands upright, ``∂y/∂x`` is a fraction."""
+    above, slash, below = name.partition("/∂")
+    if slash and name.startswith("∂"):
+        return rf"\frac{{\partial {tex_name(above[1:])}}}{{\partial {tex_name(below)}}}"
     indexed = _INDEXED.fullmatch(name)
     if indexed:
         return f"{indexed[1]}_{{{indexed[2] or indexed[3]}}}{indexed[4].replace('′', chr(39))}"
@@ -60,6 +68,12 @@ def _complex(real: str, imaginary: str) -> str:
     return f"{real} - {unit[1:]}" if unit.startswith("-") else f"{real} + {unit}"
 
 
+def capital(node: Tensor) -> str | None:
+    """The letter of the one-hot rows of a tensor that has a small letter for a name."""
+    label = node.inputs[0].label if node.op is not None and node.op.name == "one_hot" else None
+    return label.upper() if label and len(label) == 1 and label.islower() else None
+
+
 def owned(nodes: Iterable[Tensor]) -> set[Tensor]:
     """Those of the sorted ``nodes`` that read an input or a variable.
 
@@ -87,9 +101,15 @@ class Namer:
         return cls({plain_name(node.label) for node in nodes if node.label}, set(taken))
 
     def name(self, node: Tensor) -> str:
-        """A name for the value: its label, else ``t1``... for operators, ``v1``... for variables, ``c0``... for constants."""
+        """A name for the value: its label, else ``t1``... for operators, ``v1``... for variables, ``c0``... for constants.
+
+        Classes that are called ``y`` are ``Y`` as rows of zeros and ones.
+        """
         if node.label:
             return self.unlike_others(plain_name(node.label))
+        letter = capital(node)
+        if letter is not None and letter not in self.labels | self.taken:
+            return self.unlike_others(letter)
         letter = {"variable": "v", "constant": "c", "input": "x"}.get(node.kind, "t")
         return self._numbered(letter, 0 if letter == "c" else 1)
 

@@ -17,19 +17,16 @@ from graphc.show.names import short_number, tex_name
 
 ATOM, POWER, PRODUCT, SUM, COMPARISON = range(5)
 """Levels of precedence, as ``Op.binds`` has them."""
+JUXTAPOSED: Final = 1.5
+"""The level of ``A B``, which binds tighter than ``A ⊙ B`` and ``a / b``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A piece of a formula.
-
-    ``family`` is the kind of product that stands open in a product's text: ``matrix`` or ``element``, which do not associate with
-    each other.  ``greedy``: it ends in the operand of a prefix such as ``Σ``, which would take in a factor to its right.
-    """
+    """A piece of a formula. ``greedy``: it ends in the operand of a prefix such as ``Σ``, which would take in a factor to its right."""
 
     text: str
-    level: int = ATOM
-    family: str = ""
+    level: float = ATOM
     greedy: bool = False
 
 
@@ -41,11 +38,29 @@ class Notation:
     name: Callable[[str], str]
     attribute: Callable[[str], str]
     number: Callable[[str], Form]
+    fraction: Callable[[str, str], str] | None
+    """How a numerator and a denominator become one piece; None: with a slash."""
+    exponent: Callable[[str], str]
+    transposed: str
+    beside: str
+    """What is between two factors that stand side by side, and ``times`` between two where the second begins with a digit."""
+    times: str
+    elementwise: str
+    ones: str
     indicator: str
-    scale: str
     subscript: Callable[[str], str]
+    index: Callable[[str], str]
+    """Letters as indices, and what an indexed name, a sum over indices and a tensor given by its elements look like."""
+    grouped: Callable[[str], str]
+    sum_over: Callable[[str], str]
+    elements: Callable[[str], str]
     call: str
     brackets: tuple[str, str]
+
+    def bracketed(self, text: str) -> str:
+        """The text in round brackets."""
+        opening, closing = self.brackets
+        return f"{opening}{text}{closing}"
 
 
 def is_layout(node: Tensor) -> bool:
@@ -55,7 +70,7 @@ def is_layout(node: Tensor) -> bool:
     if node.op.name == "part":
         return isinstance(node.inputs[0].type, Bundle) and len(node.inputs[0].type.parts) == 1 and not is_choice(node)
     if node.op.name == "reshape":
-        return _without_ones(node) == _without_ones(node.inputs[0])
+        return without_ones(node.shape) == without_ones(node.inputs[0].shape)
     return node.op.name in ("broadcast_to", "expand_dims")
 
 
@@ -73,8 +88,9 @@ def leaf_number(node: Tensor) -> str | None:
     return short_number(node.value.reshape(-1)[0])
 
 
-def _without_ones(node: Tensor) -> tuple[Any, ...]:
-    return tuple([size for size in node.shape if size != 1])
+def without_ones(shape: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The sizes other than 1."""
+    return tuple([size for size in shape if size != 1])
 
 
 # ---------------------------------------------------------------- the two
@@ -128,15 +144,43 @@ def _tex_subscript(axes: str) -> str:
     return f"_{{{axes}}}"
 
 
+def _text_index(letters: str) -> str:
+    return letters.translate(_INDICES)
+
+
+def _text_exponent(digits: str) -> str:
+    return digits.translate(_SUPERSCRIPTS)
+
+
+def _tex_exponent(digits: str) -> str:
+    return f"^{{{digits}}}" if len(digits) > 1 else f"^{digits}"
+
+
+def _tex_fraction(above: str, below: str) -> str:
+    return rf"\frac{{{above}}}{{{below}}}"
+
+
 _SUBSCRIPTS: Final = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_INDICES: Final = str.maketrans("ijklmnprst", "ᵢⱼₖₗₘₙₚᵣₛₜ")
+_SUPERSCRIPTS: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 TEXT: Final = Notation(
     template=_text_template,
     name=_text_name,
     attribute=_text_name,
     number=_text_number,
+    fraction=None,
+    exponent=_text_exponent,
+    transposed="ᵀ",
+    beside=" ",
+    times=" · ",
+    elementwise=" ⊙ ",
+    ones="𝟏",
     indicator="1[$x]",
-    scale="$a * $b",
     subscript=_text_subscript,
+    index=_text_index,
+    grouped=_text_name,
+    sum_over="Σ{} ".format,
+    elements="[{}]".format,
     call="%s(%s)",
     brackets=("(", ")"),
 )
@@ -145,9 +189,21 @@ TEX: Final = Notation(
     name=tex_name,
     attribute=_tex_attribute,
     number=_tex_number,
+    fraction=_tex_fraction,
+    exponent=_tex_exponent,
+    transposed=r"^\top",
+    beside=r" \, ",
+    times=r" \cdot ",
+    elementwise=r" \odot ",
+    ones=r"\mathbf{1}",
     indicator=r"\mathbb{1}[$x]",
-    scale=r"$a \cdot $b",
     subscript=_tex_subscript,
+    index=_tex_subscript,
+    grouped="{{{}}}".format,
+    sum_over=r"\sum{} ".format,
+    elements=r"\left[{}\right]".format,
     call=r"\operatorname{%s}(%s)",
     brackets=(r"\left(", r"\right)"),
 )
+NOTATIONS: Final = (TEXT, TEX)
+"""Both, in the order in which a term is written in them."""

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from graphc.core.errors import DrawError
+from graphc.show.dot import to_dot
 from graphc.show.engine import PLAIN, TIMEOUT, Drawing, Format, Search, render, warn
 from graphc.show.plain import to_svg
-from graphc.show.sketch import Sketch, printable, to_dot
+from graphc.show.sketch import Sketch, printable
 
 _PROLOG: Final = re.compile(r"\A.*?(?=<svg\b)", re.DOTALL)
 

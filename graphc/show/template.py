@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 from graphc.core import Op, Tensor, bodies
 from graphc.show.bodies import shown_attributes
 from graphc.show.names import short_number
-from graphc.show.notation import TEXT, Notation, leaf_number, see_through
+from graphc.show.notation import TEXT, Notation
 
 _SLOT: Final = re.compile(r"\$([a-z_]\w*)", re.ASCII)
 
@@ -26,14 +26,12 @@ def template_of(node: Tensor, notation: Notation) -> str:
     op = op_of(node)
     if op.name == "cast" and node.inputs[0].dtype == "bool":
         return notation.indicator
-    if is_scale(node):
-        return notation.scale if op.name == "multiply" else notation.template(op)
-    if op.name == "transpose" and not _is_matrix_transpose(node):
+    if op.name == "transpose" and not is_matrix_transpose(node):
         return notation.call % ("transpose", f"$x, {value_text(node.attrs[0])}")
     return _with_attributes(with_axis(notation.template(op), node, notation), node, notation)
 
 
-_HEAD: Final = re.compile(r"\\operatorname\{[^}]*\}|\\mathrm\{[^}]*\}|\\[a-zA-Z]+|[^\W\d]\w*|Σ")
+_HEAD: Final = re.compile(r"\\operatorname\{[^}]*\}|\\mathcal\{[^}]*\}|\\mathrm\{[^}]*\}|\\[a-zA-Z]+|[^\W\d]\w*|Σ")
 
 
 def with_axis(template: str, node: Tensor, notation: Notation) -> str:
@@ -46,9 +44,14 @@ def with_axis(template: str, node: Tensor, notation: Notation) -> str:
     return head[0] + notation.subscript(axes) + template[head.end() :]
 
 
+_UNSAID: Final = ("axis", "keepdims", "dtype", "length", "num_classes")
+"""Attributes that stand elsewhere, or that the shape tells."""
+
+
 def _with_attributes(template: str, node: Tensor, notation: Notation) -> str:
     names = split(template)[1]
-    extra = [f"{name}={value_text(value)}" for name, value in told(node).items() if name not in ("axis", "keepdims", "dtype", *names)]
+    unsaid = () if bodies(node) else _UNSAID
+    extra = [f"{name}={value_text(value)}" for name, value in told(node).items() if name not in (*names, *unsaid)]
     if not extra or not template.endswith(")"):
         return template
     more = ", ".join(notation.attribute(text) for text in extra)
@@ -98,18 +101,7 @@ def op_of(node: Tensor) -> Op:
     return node.op
 
 
-def is_scale(node: Tensor) -> bool:
-    """A multiple: a product or quotient of which one side is a number, which goes with any other product."""
-    name, inputs = op_of(node).name, node.inputs
-    if name == "multiply":
-        return any(_is_number(x) for x in inputs)
-    return name == "divide" and _is_number(inputs[1])
-
-
-def _is_number(node: Tensor) -> bool:
-    return see_through(node).ndim == 0 or leaf_number(see_through(node)) is not None
-
-
-def _is_matrix_transpose(node: Tensor) -> bool:
+def is_matrix_transpose(node: Tensor) -> bool:
+    """Whether a ``transpose`` exchanges the last two axes, or reverses all of them."""
     axes, last = node.attrs[0], node.ndim - 1
     return axes in (tuple(range(last, -1, -1)), (*range(last - 1), last, last - 1))

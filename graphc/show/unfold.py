@@ -90,12 +90,12 @@ PARAMETERS: Final = (_FIRST, _ITEM, _STATE)
 
 @dataclass
 class Unfolded:
-    """The drawn graph: ``root`` and what else has no reader (``ends``), with the frame of each node that has one.
+    """The drawn graph: ``roots`` and what else has no reader (``ends``), with the frame of each node that has one.
 
     ``new`` has the drawn node for each node of the graph itself, ``carried`` the pairs of a new carry and the carry of the next step.
     """
 
-    root: Tensor
+    roots: list[Tensor]
     new: Mapping[Tensor, Tensor] = field(default_factory=dict[Tensor, Tensor])
     frames: list[Cluster] = field(default_factory=list[Cluster])
     frame_of: dict[Tensor, str] = field(default_factory=dict[Tensor, str])
@@ -103,9 +103,14 @@ class Unfolded:
     ends: list[Tensor] = field(default_factory=list[Tensor])
 
     @property
+    def root(self) -> Tensor:
+        """The first of the roots."""
+        return self.roots[0]
+
+    @property
     def nodes(self) -> list[Tensor]:
         """Every node in order."""
-        return toposort([self.root, *self.ends])
+        return toposort([*self.roots, *self.ends])
 
 
 def drawn_as(node: Tensor) -> Tensor:
@@ -120,11 +125,12 @@ def drawn_inputs(node: Tensor) -> tuple[Tensor, ...]:
     return node.inputs[:1] if node.op is not None and node.op.name == BYPASS else node.inputs
 
 
-def unfold(y: Tensor) -> Unfolded:
-    """The graph of ``y`` with every body in a frame. Without any it is the graph itself."""
-    found = Unfolded(y)
+def unfold(y: Tensor | Sequence[Tensor]) -> Unfolded:
+    """The graph of ``y``, or of several results, with every body in a frame. Without any it is the graph itself."""
+    roots = [y] if isinstance(y, Tensor) else list(y)
+    found = Unfolded(roots)
     work = _Unfolding(found)
-    [found.root], found.new = work.copied([y], {}, "", None)
+    found.roots, found.new = work.copied(roots, {}, "", None)
     _let_out(found)
     return found
 
@@ -136,8 +142,9 @@ def _let_out(found: Unfolded) -> None:
     for node in order:
         if (node.op is not None and node.op.group == GROUP) or not inside.isdisjoint(node.inputs):
             inside.add(node)
-    if found.root not in inside:
-        found.frame_of.pop(found.root, None)
+    for root in found.roots:
+        if root not in inside:
+            found.frame_of.pop(root, None)
     for node in reversed(order):
         for x in node.inputs:
             if x not in inside and found.frame_of.get(x) != found.frame_of.get(node):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,6 +114,21 @@ def test_nodes_die_by_reference_counting_alone() -> None:
         assert len(expr._nodes) == before
     finally:
         collector.enable()
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+@pytest.mark.parametrize(
+    "of",
+    [lambda x, zero: gc.nan_to_num(x, nan=zero), lambda x, zero: gc.pad(x, ((1, 1),), constant_values=zero)],
+    ids=["attribute", "constant"],
+)
+def test_the_sign_of_a_zero_counts(of: Any, backend: Any) -> None:
+    x = gc.input("x", (1,))
+    above, below = of(x, 0.0), of(x, -0.0)
+    assert above is not below
+    assert of(x, -0.0) is below
+    results = gc.compile([x], [above, below], backend=backend)([np.nan])
+    assert [bool(np.signbit(y[0])) for y in results] == [False, True]
 
 
 # ---------------------------------------------------------------- origins

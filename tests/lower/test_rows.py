@@ -10,9 +10,9 @@ import pytest
 
 import graphc as gc
 from graphc import parallel
+from graphc.core.sizes import TYPICAL
 from graphc.lower import expand, interpret, rows, schedule
 from graphc.lower.cost import NOMINAL
-from graphc.lower.liveness import UNKNOWN
 
 spec = importlib.util.spec_from_file_location("programs", Path(__file__).parents[1] / "test_random_programs.py")
 assert spec is not None
@@ -63,8 +63,8 @@ def test_a_name_counts_the_same_in_every_loop() -> None:
     for i in range(6):
         outputs = [gc.tanh(y * (i + 2.0) + x) for y, x in zip(outputs, inputs, strict=True)]
     loops = rows.Loops(schedule(inputs, expand(outputs, "numpy"), {}))
-    assert loops.worth({"n": UNKNOWN}) != loops.worth({"n": NOMINAL})
-    assert loops.worth({}) == loops.worth({"n": UNKNOWN})
+    assert loops.worth({"n": TYPICAL}) != loops.worth({"n": NOMINAL})
+    assert loops.worth({}) == loops.worth({"n": TYPICAL})
 
 
 @pytest.mark.usefixtures("eager")

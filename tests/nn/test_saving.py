@@ -126,10 +126,10 @@ def test_classes_and_functions_of_the_user(tmp_path: Path) -> None:
             return 2 * x
 
     @nn.register
-    def cubed(x: gc.Tensor) -> gc.Tensor:
+    def third_power(x: gc.Tensor) -> gc.Tensor:
         return x**3
 
-    model = nn.Sequential([nn.Input((4,)), Twice(name="t"), layers.Dense(2, activation=cubed), layers.Lambda(cubed)])
+    model = nn.Sequential([nn.Input((4,)), Twice(name="t"), layers.Dense(2, activation=third_power), layers.Lambda(third_power)])
     model.save(tmp_path / "model")
 
     class Thrice(nn.Layer):

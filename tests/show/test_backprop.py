@@ -79,7 +79,7 @@ def test_only_paths_to_the_targets_are_reversed(book):
 
 def test_tooltips_have_the_chain_rule(book):
     drawn = sketch(book["loss"], [book["W1"], book["b1"]])
-    assert node(drawn, "W1").tooltip.splitlines() == ["W1: f32[784, 512]", "mlp.py:3", "gradient of loss: ∂loss/∂W1 = xᵀ · ∂loss/∂t2"]
+    assert node(drawn, "W1").tooltip.splitlines() == ["W1: f32[784, 512]", "mlp.py:3", "gradient of loss: ∂loss/∂W1 = xᵀ ∂loss/∂t2"]
     assert "gradient of loss: ∂loss/∂b1 = Σ₀ ∂loss/∂t2" in node(drawn, "b1").tooltip
     assert node(drawn, "h").tooltip.splitlines()[1] == "h = relu(t2)"
     assert "gradient of loss: ∂loss/∂t2 = ∂loss/∂h ⊙ 1[t2 > 0]" in node(drawn, "t2").tooltip
@@ -88,9 +88,17 @@ def test_tooltips_have_the_chain_rule(book):
 def test_an_operand_that_is_read_twice_has_two_edges():
     x = input("x", (3,))
     drawn = sketch(gc.sum(x * x), [x])
-    assert ends(drawn, "forward")["x", "t1"] == ends(drawn, "reversed")["t1", "x"] == 2
-    assert labels(drawn) == ["∂loss/∂t1 = 1", "∂t1/∂x = x", "∂t1/∂x = x"]
-    assert "one of 2 edges whose gradients add up at x" in drawn.edges[-1].tooltip
+    assert ends(drawn, "forward")["x", "t1"] == ends(drawn, "reversed")["t1", "+ x"] == 2
+    assert labels(drawn) == ["∂loss/∂t1 = 1", "∂t1/∂x = x", "∂t1/∂x = x", ""]
+    assert "one of 2 edges whose gradients add up at x" in drawn.edges[-2].tooltip
+
+
+def test_where_paths_join_there_is_a_plus():
+    x = input("x", (3,))
+    drawn = sketch(gc.sum(gc.sin(x) + gc.exp(x)), [x])
+    assert node(drawn, "+ x").kind == "sum"
+    assert {head for _, head in ends(drawn, "reversed")} >= {"+ x", "x"}
+    assert [edge.tooltip for edge in drawn.edges if edge.tail == "+ x"] == ["∂loss/∂x: the sum over 2 edges"]
 
 
 @pytest.mark.parametrize(
@@ -117,8 +125,8 @@ def test_labels(build, label):
 def test_a_mean_over_several_named_sizes():
     x = input("x", ("n", 4))
     edge = sketch(gc.mean(x), [x]).edges[-1]
-    assert edge.label == "∂loss/∂x = 1 / (4*n)"
-    assert edge.tooltip.splitlines()[1] == "g ↦ g / (4*n)"
+    assert edge.label == "∂loss/∂x = 1 / (4 n)"
+    assert edge.tooltip.splitlines()[1] == "g ↦ g / (4 n)"
 
 
 def test_a_long_label_is_whole_in_the_tooltip():
@@ -132,14 +140,14 @@ def test_a_long_label_is_whole_in_the_tooltip():
 def test_numbers_are_written_into_their_readers():
     x = input("x", (3,))
     drawn = backprop_sketch(1 - x * 0.5, [])
-    assert [n.lines[0] for n in drawn.nodes] == ["x", "* 0.5", "1 -"]
+    assert [n.lines[0] for n in drawn.nodes] == ["x", "× 0.5", "1 −"]
     assert len(drawn.edges) == 2
 
 
 def test_numbers_in_nodes_keep_their_brackets():
     x = input("x", ("n", 4))
     drawn = backprop_sketch(x * -2.0 / gc.number(x.size, "float32"), [])
-    assert [n.lines[0] for n in drawn.nodes] == ["x", "* (-2)", "/ (4*n)"]
+    assert [n.lines[0] for n in drawn.nodes] == ["x", "× (-2)", "/ (4 n)"]
 
 
 def test_other_numbers_are_nodes():

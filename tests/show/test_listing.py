@@ -1,7 +1,13 @@
+import io
+import sys
+import time
+import types
+
 import numpy as np
+from rich.console import Console
 
 from graphc import ops as gc
-from graphc.core import Origin, constant, input
+from graphc.core import Origin, constant, input, scope
 from graphc.grad import grad
 from graphc.show import formula, listing
 
@@ -73,3 +79,77 @@ def test_a_long_chain():
     for _ in range(100_000):
         y = gc.sin(y)
     assert listing(y).count("\n") == 100_001
+
+
+def test_print_lists_the_graph_and_repr_is_short():
+    x = input("x", (2, 3))
+    y = gc.sum(gc.exp(x)).named("y")
+    assert str(y) == str(listing(y))
+    assert f"{y}" == str(listing(y))
+    assert repr(y) == "<y f32[]>"
+    assert str(x) == repr(x) == "<x f32[2, 3]>"
+    assert repr([x, y]) == "[<x f32[2, 3]>, <y f32[]>]"
+    parts = gc.linalg.qr(input("a", (3, 3)))
+    assert str(parts[0]).splitlines()[1].startswith("%1 : (f32[3, 3], f32[3, 3]) = qr(%0")
+
+
+def test_print_of_a_long_graph_has_what_is_near_the_result():
+    y = input("x", (3,))
+    for _ in range(1000):
+        y = gc.sin(y)
+    lines = str(y).splitlines()
+    assert lines[0] == "… 601 nodes before; gc.listing(y) has them all"
+    assert lines[1].startswith("%601  : f32[3] = sin(%600)")
+    assert len(lines) == 402
+    assert len(listing(y).splitlines()) == 1002
+
+
+def test_groups_stand_with_the_line():
+    x = input("x", (3,))
+    with scope("encoder"), scope("two\nwords"):
+        y = gc.exp(x)
+    assert listing(y).splitlines()[1].endswith(" in encoder/two words")
+
+
+def test_a_listing_shows_itself():
+    y = gc.exp(input("<x>", (3,))).named("y")
+    found = listing(y)
+    assert repr(found) == str(found)
+    assert "&lt;x&gt;" in found._repr_html_()
+    out = io.StringIO()
+    console = Console(file=out, width=100, color_system=None)
+    console.print(found)
+    console.print(y)
+    assert out.getvalue() == f"{found}\n{found}\n"
+
+
+def test_notebooks_have_the_formula_of_a_small_graph_and_the_listing_of_a_large_one():
+    x = input("x", (3,))
+    small, large = gc.exp(x) + 1.0, x
+    for _ in range(100):
+        large = gc.sin(large)
+    assert small._repr_latex_() == f"$${formula(small).latex}$$"
+    assert small._repr_html_() is None
+    assert large._repr_latex_() is None
+    assert "<details><summary><code>&lt;sin f32[3]&gt;</code>, 100 operators</summary>" in large._repr_html_()
+    assert x._repr_latex_() == "$$x$$"
+
+
+def test_a_printed_graph_is_made_in_no_time():
+    y = input("x", (3,))
+    for _ in range(5_000):
+        y = gc.sin(y)
+    before = time.process_time()
+    assert str(y)
+    assert time.process_time() - before < 1.0
+
+
+def test_a_line_of_a_notebook_is_that_of_its_cell(monkeypatch):
+    place = Origin("/tmp/ipykernel_77/1465720.py", 4)
+    assert str(place) == "1465720.py:4"  # Jupyter has ended
+    shell = types.SimpleNamespace(compile=types.SimpleNamespace(_filename_map={place.file: 3}))
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    assert str(place) == "In[3]:4"
+    assert str(Origin("/home/someone/train.py", 4)) == "train.py:4"
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: None))
+    assert str(place) == "1465720.py:4"

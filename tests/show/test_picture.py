@@ -12,9 +12,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from graphc.core.errors import DrawError, DrawWarning
+from graphc.show.dot import to_dot
 from graphc.show.engine import Search
 from graphc.show.picture import Picture
-from graphc.show.sketch import Edge, Node, Sketch, to_dot
+from graphc.show.sketch import Edge, Node, Sketch
 
 NOWHERE = Search({}, path="", python=None)
 SKETCH = Sketch('a "net" <&>', "Two nodes & an edge.", (Node("x", ("x",), "input"), Node("y", ("y",))), (Edge("x", "y"),))

@@ -9,8 +9,6 @@ from typing import Any
 from graphc.core import OPS, Bundle, Constant, Subgraph, Tensor, bodies, close, derived_from, parts, rebuild, sizes, substitute, toposort
 from graphc.core.sizes import Dim
 
-NOMINAL = 64
-"""What a named size is taken for, where costs are compared."""
 SMALL = 1 << 16
 """Elements beyond which the work of one call outweighs its overhead, so that nothing is gained by doing several steps in one call."""
 MOVEMENT = frozenset({"narrow", "reshape", "transpose", "expand_dims", "squeeze"})
@@ -25,12 +23,8 @@ def is_loop(node: Tensor) -> bool:
 def elements(node: Tensor) -> int:
     """About how many elements a node has."""
     if isinstance(node.type, Bundle):
-        return sum(_bound(type.size) for type in node.type.parts)
-    return _bound(node.size)
-
-
-def _bound(size: Dim) -> int:
-    return sizes.bind(size, dict.fromkeys(sizes.names(size), NOMINAL))
+        return sum(sizes.typical(type.size) for type in node.type.parts)
+    return sizes.typical(node.size)
 
 
 @dataclass

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
-
-from graphc.core import Bundle, Subgraph, Tensor, bodies, describe, dtypes
-from graphc.core.errors import BoundsError, GraphcError, KinkError, NonFiniteError
-from graphc.core.expr import Constant
+from graphc.core import Bundle, Subgraph, Tensor, bodies, dtypes
+from graphc.core.errors import BoundsError, GraphcError, KinkError
 from graphc.core.sizes import Dim
-
-FINITE, INF, NAN = range(3)
-_MADE: Final = {
-    FINITE: "a NaN or an inf came of finite operands",
-    INF: "an inf came of finite operands",
-    NAN: "a NaN came of operands without one",
-}
+from graphc.lower.nonfinite import maker, makes, not_finite, told
 
 
 class Checks:
@@ -72,9 +62,9 @@ class Checks:
         if not in_body:
             self._flags.append(node)
             yield f"checks.append({_kind(made)})"
-        elif _makes(node):
+        elif makes(node):
             read = [name for x in dict.fromkeys(node.inputs) for name in _inexact(x, names[x])]
-            yield self._report(f"{_kind(made)} > {_kind(read)}", _not_finite(node))
+            yield self._report(f"{_kind(made)} > {_kind(read)}", not_finite(node))
 
     def _report(self, test: str, error: GraphcError) -> str:
         self._inside.append(error)
@@ -93,51 +83,16 @@ class Checks:
 
         An index out of bounds is one, and so is a NaN or an inf that reaches a result and that a node made.
         """
-        found = [error for flag, error in zip(flags, self._flags, strict=True) if flag and isinstance(error, GraphcError)]
-        found += [self._inside[number] for number in reported if isinstance(self._inside[number], BoundsError)]
-        if found:
-            return _again(found[0])
+        errors = [error for flag, error in zip(flags, self._flags, strict=True) if flag and isinstance(error, GraphcError)]
+        errors += [self._inside[number] for number in reported if isinstance(self._inside[number], BoundsError)]
+        if errors:
+            return _again(errors[0])
         kinds = {node: int(flag) for flag, node in zip(flags, self._flags, strict=True) if isinstance(node, Tensor)}
-        maker = _maker(kinds, results)
-        if maker is None:
+        found = maker(kinds, results)
+        if found is None:
             return None
-        inner = [number for number in reported if any(number in self._numbers[body] for body in bodies(maker))]
-        return _again(self._inside[inner[0]]) if inner else _not_finite(maker, kinds[maker])
-
-
-def _maker(kinds: Mapping[Tensor, int], results: Sequence[Tensor]) -> Tensor | None:
-    """The first node that made a NaN or an inf of finite operands, or else a NaN of infs, among those that results got theirs from.
-
-    What ``where`` did not choose reaches no result, nor does an inf by which something is divided.
-    """
-
-    def kind(x: Tensor) -> int:
-        return _of_constant(x) if isinstance(x, Constant) else kinds.get(x, FINITE)
-
-    makers: dict[int, list[Tensor]] = {FINITE: [], INF: []}
-    waiting = [x for x in results if kind(x)]
-    seen = set(waiting)
-    while waiting:
-        node = waiting.pop()
-        bad = [x for x in node.inputs if kind(x)]
-        worst = max([kind(x) for x in bad], default=FINITE)
-        if worst < kind(node) and _makes(node):
-            makers[worst].append(node)
-        waiting += [x for x in dict.fromkeys(bad) if x not in seen]
-        seen.update(bad)
-    order = {node: place for place, node in enumerate(kinds)}
-    return min(makers[FINITE] or makers[INF], key=order.__getitem__, default=None)
-
-
-def _of_constant(c: Constant) -> int:
-    if not dtypes.is_inexact(c.dtype):
-        return FINITE
-    return NAN if np.isnan(c.value).any() else FINITE if np.isfinite(c.value).all() else INF
-
-
-def _makes(node: Tensor) -> bool:
-    """Whether a NaN or inf of this node need not be what the user asked for, as in ``full(shape, -inf)``."""
-    return bool(node.inputs) and not any(isinstance(value, float) and not math.isfinite(value) for value in node.attrs)
+        inner = [number for number in reported if any(number in self._numbers[body] for body in bodies(found))]
+        return _again(self._inside[inner[0]]) if inner else not_finite(found, kinds[found])
 
 
 def _inexact(node: Tensor, name: str) -> list[str]:
@@ -155,18 +110,7 @@ def _out_of_bounds(node: Tensor, size: Dim) -> GraphcError:
     assert node.op is not None
     last = size - 1 if isinstance(size, int) else f"{size} - 1"
     fits = "no index: the axis is empty" if size == 0 else f"-{size} to {last}"
-    return BoundsError(f"{node.op.name}: an index is out of bounds for an axis of size {size}", given=_told(node), fits=fits)
-
-
-def _not_finite(node: Tensor, kind: int = FINITE) -> GraphcError:
-    assert node.op is not None
-    return NonFiniteError(f"{node.op.name}: {_MADE[kind]}", given=_told(node), fits="operands for which the result is finite")
-
-
-def _told(node: Tensor) -> Sequence[str]:
-    """The node, the node whose gradient it belongs to, and its operands."""
-    forward = [f"in the gradient of: {describe(node.forward)}"] if node.forward is not None else []
-    return [describe(node), *forward, *[f"operand: {describe(x)}" for x in node.inputs]]
+    return BoundsError(f"{node.op.name}: an index is out of bounds for an axis of size {size}", given=told(node), fits=fits)
 
 
 def _again(error: GraphcError) -> GraphcError:

@@ -8,37 +8,52 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from graphc.core import Origin, Tensor, TensorType
+from graphc.lower.source.places import marked
 
 
 class Form:
     """A line but for its names: ``text`` has a hole ``%s`` for each. Two lines of one form do the same to values of the same type.
 
     ``before`` and ``after`` are what the comment says before and after the value's label. ``pick`` takes the names out of those of the
-    operands and the target. The first ``defines`` names are assigned; ``drops`` says that the line deletes its names.
+    operands and the target. The first ``defines`` names are assigned; ``target`` is the place among the names of the one that gets the
+    value, -1 where that is said by no name. ``drops`` says that the line deletes its names.
     """
 
-    __slots__ = ("after", "before", "defines", "drops", "pick", "text")
+    __slots__ = ("after", "before", "defines", "drops", "pick", "target", "text")
 
-    def __init__(self, text: str, node: Tensor | None = None, note: str = "", *, order: Sequence[int] = (), defines: int = 0) -> None:
+    def __init__(
+        self, text: str, node: Tensor | None = None, note: str = "", *, order: Sequence[int] = (), defines: int = 0, target: int = -1
+    ) -> None:
         self.text = text
         self.before = written_type(node.type) if node is not None else ""
         self.after = [part for part in (note, _written_origin(node.origin) if node is not None else "") if part]
         self.pick = _picker(tuple(order))
-        self.defines = defines
+        self.defines, self.target = defines, target
         self.drops = text.startswith("del ")
 
 
 class Line(NamedTuple):
-    """A line: its form, the names that it mentions, and the label of its value."""
+    """A line: its form, the names that it mentions, the label of its value, and the nodes that it computes or hands on.
+
+    Where it calls what computes several nodes, ``called`` are the names that they have around it.
+    """
 
     form: Form
     names: tuple[str, ...]
     label: str | None = None
+    nodes: tuple[Tensor, ...] = ()
+    called: tuple[str, ...] = ()
 
     def written(self) -> str:
         """The text, with the comment."""
         line = self.form.text % self.names
-        return commented(line, [self.form.before, self.label, *self.form.after]) if self.form.before else line
+        text = commented(line, [self.form.before, self.label, *self.form.after]) if self.form.before else line
+        return marked(text, self.nodes, self.called or (self.name,) * len(self.nodes))
+
+    @property
+    def name(self) -> str:
+        """What the value is called, if the line computes one."""
+        return self.names[self.form.target] if self.form.target >= 0 else ""
 
 
 @functools.lru_cache(maxsize=4096)
@@ -50,7 +65,8 @@ def _picker(order: tuple[int, ...]) -> Callable[[Sequence[str]], Any]:
 
 def comment(line: str, node: Tensor, note: str = "", origin: Origin | None = None) -> str:
     """The line with the node's type, its label, a note and the user's line behind it, which is ``origin`` if the node has none."""
-    return commented(line, [written_type(node.type), node.label, note, _written_origin(node.origin or origin)])
+    text = commented(line, [written_type(node.type), node.label, note, _written_origin(node.origin or origin)])
+    return marked(text, (node,), (line.partition(" = ")[0],))
 
 
 def commented(line: str, parts: Sequence[str | None]) -> str:

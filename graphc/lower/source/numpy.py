@@ -13,18 +13,23 @@ from graphc.lower.factors import small_right_factors
 from graphc.lower.loops import is_loop, plan_loop
 from graphc.lower.rows import Rows, work_of_a_row
 from graphc.lower.schedule import Schedule, schedule_body, written_by
+from graphc.lower.source import watching
 from graphc.lower.source.lines import Line, comment
 from graphc.lower.source.memory import LoopMemory
 from graphc.lower.source.parts import with_parts
+from graphc.lower.source.watching import Watching
 from graphc.lower.source.writer import Source, Writer, module, written_shape
 
 RUN = 4
 """So many buffers at equal steps are one row of the arena."""
 
 
-def emit_numpy(schedule: Schedule, plan: Plan, *, threads: bool = True) -> Source:
-    """The schedule as NumPy source that writes into the plan's buffers; its loops over rows use one thread or as many as pay."""
-    w = Writer(schedule, "numpy", threads=threads)
+def emit_numpy(schedule: Schedule, plan: Plan, *, threads: bool = True, beside: Watching = "") -> Source:
+    """The schedule as NumPy source that writes into the plan's buffers; its loops over rows use one thread or as many as pay.
+
+    ``beside`` is what it does beside its work, for checks: :mod:`graphc.lower.source.watching`.
+    """
+    w = Writer(schedule, "numpy", threads=threads, watching=beside)
     head, step = _function(w, plan, "step")
     return Source(module(w, head, step), w.sizes, tuple(w.big))
 
@@ -33,7 +38,7 @@ def _function(w: Writer, plan: Plan, name: str) -> tuple[list[str], list[str]]:
     """What ``make`` does for a function before the first call, and the function."""
     head, buffers = _head(w, plan)
     made, lines = _steps(w, plan, buffers)
-    lines += _end(w, plan)
+    lines = [*watching.at_start(w, buffers), *lines, *_end(w, plan)]
     owned = dict.fromkeys([*(w.name[node] for node in (*w.schedule.constants, *w.schedule.hoisted)), *buffers])
     parts, lines = with_parts(w, lines)
     read = {x for line in lines for x in line.names}
@@ -84,6 +89,7 @@ def _steps(w: Writer, plan: Plan, buffers: list[str]) -> tuple[list[str], list[L
     turned = small_right_factors(w.schedule)
     scratch: dict[TensorType, str] = {}
     for number, step in enumerate(w.schedule.steps):
+        lines += watching.before(w, number, step)
         if isinstance(step, Rows):
             made, more = _rows(w, plan, buffers, step)
             head += made
@@ -101,6 +107,7 @@ def _steps(w: Writer, plan: Plan, buffers: list[str]) -> tuple[list[str], list[L
             lines.append(line)
         else:
             lines.append(_line(w, plan, buffers, step))
+        lines += watching.after(w, number, step, plan, buffers)
         if number in plan.dropped:
             names = [w.name[node] for node in plan.dropped[number]]
             lines.append(w.plain(f"del {_holes(names)}", names))
@@ -148,7 +155,8 @@ def _rows(w: Writer, plan: Plan, buffers: list[str], loop: Rows) -> tuple[list[s
     text = f"{result}%s({_holes(arrays)})"
     first = (*loop.kept, *loop.sums)[0]
     note = f"{len(loop.nodes)} ops by rows"
-    return head, [*lines, w.plain(text, [*totals, function, *arrays], first, note, defines=len(totals))]
+    call = w.plain(text, [*totals, function, *arrays], first, note, defines=len(totals))
+    return head, [*lines, call._replace(nodes=loop.nodes, called=tuple([w.name.get(node, "") for node in loop.nodes]))]
 
 
 def _block_function(w: Writer, loop: Rows, block: Schedule, by_rows: Sequence[Tensor]) -> tuple[str, list[str]]:
@@ -161,7 +169,10 @@ def _block_function(w: Writer, loop: Rows, block: Schedule, by_rows: Sequence[Te
     totals = [inner.names.fresh(None, f"total{i}") for i in range(len(loop.sums))]
     parameters = ["low", "high", *buffers, *totals, *(inner.name[x] for x in block.inputs)]
     lines = [f"{inner.name[x]} = {inner.name[x]}[low:high]" for x in by_rows]
-    lines += [_line(inner, plan, buffers, node).written() for node in block.steps]
+    whole = dict(zip(loop.on_block, loop.nodes, strict=True))
+    for number, node in enumerate(block.steps):
+        lines.append(_line(inner, plan, buffers, node)._replace(nodes=(whole[node],)).written())
+        lines += [line.written() for line in watching.after(inner, number, node, plan, buffers)]
     lines += [f"np.copyto({inner.name[leaf]}, {inner.name[value]})" for leaf, value in block.updates.items() if value not in plan.direct]
     lines += [f"np.add({total}, {inner.name[node]}, out={total})" for total, node in zip(totals, block.outputs, strict=True)]
     scratches = [f"({written_shape(type.shape[1:])}, {w.dtype(type.dtype)})" for type in plan.buffers]
@@ -255,13 +266,14 @@ def _loop(w: Writer, node: Tensor, leaving: Collection[int]) -> tuple[list[str],
         else:  # a product whose factor lies in strides takes twice as long, in every step
             memory.before.append(f"{inner.name[x]} = {f'np.ascontiguousarray({argument})' if x in factors else argument}")
     steps: list[Line] = []
-    for step in loop.step.steps:
+    for number, step in enumerate(loop.step.steps):
         if is_loop(step):
             made, line = _loop_step(inner, step, ())
             head += made
             steps.append(line)
         elif not memory.views(step):
             steps.append(_line(inner, plan, buffers, step))
+        steps += watching.after(inner, number, step, plan, buffers)
     steps += _stores(inner, plan)
     if loop.numbers:
         numbers = [inner.name[x] for x in loop.numbers]

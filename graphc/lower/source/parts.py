@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
+from graphc.core import Tensor
 from graphc.lower.names import Names, is_owned
 from graphc.lower.repeats import Repeat, repeats
 from graphc.lower.source.lines import Form, Line
+from graphc.lower.source.places import is_marking
 from graphc.lower.source.writer import Writer
 
 SAVED = 100
@@ -86,7 +88,7 @@ def _pieces(lines: Sequence[Line], repeat: Repeat) -> Iterator[_Piece]:
         return _Piece(lines, start, stop - start, repeat.period, repeat.count, together)
 
     for number in range(first, behind):
-        form, names, _ = lines[number]
+        form, names, *_ = lines[number]
         if form.drops and not made.issuperset(names):
             if number > first:
                 yield piece(first, number, number - first >= SHORTEST)
@@ -135,7 +137,9 @@ def _part(w: Writer, piece: _Piece, last: dict[str, int]) -> _Part:
     arguments, targets = [", ".join(["%s"] * len(group)) for group in (given, results)]
     form = Form(f"{targets} = {part}({arguments})" if results else f"{part}({arguments})", defines=len(results))
     columns = [x.each for x in (*results, *given)]
-    calls: list[Sequence[Line]] = [[Line(form, each)] for each in (zip(*columns, strict=True) if columns else [()] * piece.count)]
+    lines = piece.each() if is_marking() else [()] * piece.count
+    every = zip(*columns, strict=True) if columns else [()] * piece.count
+    calls: list[Sequence[Line]] = [[Line(form, each, None, _nodes(of), _called(of, each))] for each, of in zip(every, lines, strict=True)]
     return _Part(["", f"{head:<52}  # {piece.count} times", *(f"    {line}" for line in body)], calls)
 
 
@@ -143,11 +147,21 @@ def _names(piece: _Piece) -> Iterator[_Name]:
     """The names of the piece, in the order of their first mentions."""
     seen: set[str] = set()
     for offset in range(piece.length):
-        form, names, _ = piece.lines[piece.start + offset]
+        form, names, *_ = piece.lines[piece.start + offset]
         for place, name in enumerate(names):
             if name not in seen:
                 seen.add(name)
                 yield _Name(name, place < form.defines, [line.names[place] for line in piece.at(offset)])
+
+
+def _nodes(lines: Iterable[Line]) -> tuple[Tensor, ...]:
+    return tuple([node for line in lines for node in line.nodes])
+
+
+def _called(lines: Iterable[Line], known: Sequence[str]) -> tuple[str, ...]:
+    """What the nodes of these lines are called where a part stands for the lines; nothing, if only the part has a name for them."""
+    names = [name for line in lines for name in line.called or (line.name,) * len(line.nodes)]
+    return tuple([name if name in known or is_owned(name) else "" for name in names])
 
 
 def _base(each: Sequence[str]) -> str:
@@ -158,7 +172,8 @@ def _base(each: Sequence[str]) -> str:
 
 def _inside(piece: _Piece, offset: int, called: dict[str, str]) -> str:
     """A line of the part. It bears a label if all of them bear the same."""
-    form, names, label = piece.lines[piece.start + offset]
+    form, names, label, *_ = piece.lines[piece.start + offset]
     if label and any(line.label != label for line in piece.at(offset)):
         label = None
-    return Line(form, tuple([called[name] for name in names]), label).written()
+    nodes = _nodes(piece.at(offset)) if is_marking() else ()
+    return Line(form, tuple([called[name] for name in names]), label, nodes).written()

@@ -16,6 +16,7 @@ from graphc.lower.names import Names, Owned
 from graphc.lower.schedule import Schedule
 from graphc.lower.source.checks import Checks
 from graphc.lower.source.lines import Form, Line
+from graphc.lower.source.watching import IMPORT, MODULE, Watching
 from graphc.lower.template import (
     Written,
     call,
@@ -72,8 +73,12 @@ class Writer:
     A function of a body, or of a block of rows, has a writer of its own, with names of its own; it shares what ``make`` owns.
     """
 
-    def __init__(self, schedule: Schedule, target: str, around: Writer | None = None, *, threads: bool = True) -> None:
+    def __init__(
+        self, schedule: Schedule, target: str, around: Writer | None = None, *, threads: bool = True, watching: Watching = ""
+    ) -> None:
         self.schedule, self.target = schedule, target
+        self.watching: Watching = around.watching if around else watching
+        self.inside = around is not None
         self.nodes = schedule.nodes
         every = () if around else _every(self.nodes)
         self.sizes = around.sizes if around else size_names(schedule)
@@ -97,6 +102,7 @@ class Writer:
         if self.target == "numpy":
             own += [*_CALLED_BY_NUMPY_SOURCE, *[op.imports.split()[-1] for op in self.ops if op.imports]]
             own += _CALLED_BY_LOOPS if any(op.name == "scan" for op in self.ops) else ()
+            own += (MODULE,) if self.watching else ()
         clash = sorted({*own} & {*self.sizes})
         if clash:
             raise ShapeError(f"a size is called {clash[0]!r}, like a function of the emitted source", fits="another name")
@@ -144,9 +150,9 @@ class Writer:
         """The line of NumPy source that computes the node for ``target``."""
         # the attributes are written too: 0.0 and -0.0, 1 and True are equal
         attrs = node.attrs and (node.attrs, repr(node.attrs))
-        key = (node.op, way, attrs, node.type, node.origin, *[x.type for x in node.inputs])
+        key = (node.op, way, attrs, node.type, node.origin and node.origin[:2], *[x.type for x in node.inputs])
         form = self.forms.get(key) or self.forms.setdefault(key, self._form(node, way))
-        return Line(form, form.pick([*[self.name[x] for x in node.inputs], target]), node.label)
+        return Line(form, form.pick([*[self.name[x] for x in node.inputs], target]), node.label, (node,))
 
     def _form(self, node: Tensor, way: Way) -> Form:
         op = node.op
@@ -162,13 +168,14 @@ class Writer:
             text = f"np.copyto({target}, {text})"
         order = [int(place) for place in _PLACE.findall(text)]
         new = way == "new"
-        return Form(_PLACE.sub("%s", text.replace("%", "%%")), node, op.name if new else "", order=order, defines=new)
+        named = order.index(len(node.inputs))
+        return Form(_PLACE.sub("%s", text.replace("%", "%%")), node, op.name if new else "", order=order, defines=new, target=named)
 
     def plain(self, text: str, names: Iterable[str], node: Tensor | None = None, note: str = "", *, defines: int = 0) -> Line:
         """A line that is no call of an op: ``text`` has a hole ``%s`` for each name."""
-        key = (text, note) if node is None else (text, note, node.type, node.origin)
+        key = (text, note) if node is None else (text, note, node.type, node.origin and node.origin[:2])
         form = self.forms.get(key) or self.forms.setdefault(key, Form(text, node, note, defines=defines))
-        return Line(form, tuple(names), None if node is None else node.label)
+        return Line(form, tuple(names)) if node is None else Line(form, tuple(names), node.label, (node,))
 
     def constants(self) -> Iterable[str]:
         """The lines that make the scalar constants; arrays become parameters of ``make``."""
@@ -246,7 +253,8 @@ def _header(w: Writer, text: str) -> str:
         bfloat16 = "from ml_dtypes import bfloat16\n" if "bfloat16" in code else ""
         loops = "from graphc.parallel import by_rows\n" if "= by_rows(" in code else ""
         memory = "from graphc.lower.arena import arena\n" if "= arena(" in code else ""
-        own = f"\n{memory}{loops}" if memory or loops else ""
+        watched = IMPORT if w.watching else ""
+        own = f"\n{memory}{watched}{loops}" if memory or watched or loops else ""
         names = sorted(w.functions)
         names = "".join(f"from numpy import {', '.join(names[i : i + 12])}\n" for i in range(0, len(names), 12))
         return f"{imports(w.ops, needed + text)}import numpy as np\n{bfloat16}{names}{own}\n\n{needed}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
@@ -13,14 +13,16 @@ import numpy as np
 from graphc import parallel
 from graphc.core import Variable, dtypes
 from graphc.core.sizes import Dim, bind
+from graphc.lower.buffers import Plan
 from graphc.lower.cost import products
-from graphc.lower.footprint import Footprint, footprint
+from graphc.lower.footprint import Footprint, Timeline, footprint, timeline
 from graphc.lower.loading import load
 from graphc.lower.planning import settled, worth
 from graphc.lower.rematerialise import within_budget
 from graphc.lower.rows import Loops
 from graphc.lower.schedule import Schedule
-from graphc.lower.source import Source, emit_numpy, size_names
+from graphc.lower.source import Places, Source, emit_numpy, places, size_names
+from graphc.lower.source.watching import Watching
 
 LARGE = 1 << 13
 """Elements from which on BLAS uses threads of its own."""
@@ -33,9 +35,9 @@ KEPT = 8
 class _Variant:
     """Source for the loops that pay at some sizes, and its function ``make``."""
 
-    def __init__(self, schedule: Schedule, known: Mapping[str, int], title: str, dropped: frozenset[str]) -> None:
+    def __init__(self, schedule: Schedule, known: Mapping[str, int], title: str, dropped: frozenset[str], beside: Watching) -> None:
         self.schedule, self.plan = settled(schedule, known, dropped)
-        self.source: Source = emit_numpy(self.schedule, self.plan, threads="threads" not in dropped)
+        self.source: Source = emit_numpy(self.schedule, self.plan, threads="threads" not in dropped, beside=beside)
         self.make = load(self.source.text, title)
         self.constants = [c.value for c in self.source.constants]
 
@@ -49,12 +51,18 @@ class NumpyProgram:
 
     many = None  # a call of many steps would be a loop of calls
 
-    def __init__(self, schedule: Schedule, title: str, dropped: frozenset[str] = frozenset(), budget: int | None = None) -> None:
-        self.schedule, self._title, self._dropped, self._budget = schedule, title, dropped, budget
+    def __init__(
+        self, schedule: Schedule, title: str, dropped: frozenset[str] = frozenset(), budget: int | None = None, beside: Watching = ""
+    ) -> None:
+        self.schedule, self._title, self._dropped, self._budget, self._beside = schedule, title, dropped, budget, beside
         self._loops = Loops(schedule)
         self._variants: dict[Any, _Variant] = {}
         self._last = self._variant({})
         self._made = _Made()
+
+    def watched(self, beside: Watching, without: Iterable[str] = ()) -> NumpyProgram:
+        """The same program with steps that do more than their work (:mod:`graphc.lower.source.watching`), and without optimisations."""
+        return NumpyProgram(self.schedule, self._title, self._dropped | frozenset(without), self._budget, beside)
 
     def _variant(self, sizes: Mapping[str, int]) -> _Variant:
         if self._budget is not None and len(sizes) == len(size_names(self.schedule)):
@@ -62,17 +70,27 @@ class NumpyProgram:
             if key not in self._variants:
                 loops = Loops(within_budget(self.schedule, self._budget, sizes, self._dropped))
                 chosen = worth(loops, sizes, self._dropped)
-                self._variants[key] = _Variant(loops.fused(chosen), sizes, self._title, self._dropped)
+                self._variants[key] = _Variant(loops.fused(chosen), sizes, self._title, self._dropped, self._beside)
             return self._variants[key]
         chosen = worth(self._loops, sizes, self._dropped)
         if chosen not in self._variants:
-            self._variants[chosen] = _Variant(self._loops.fused(chosen), sizes, self._title, self._dropped)
+            self._variants[chosen] = _Variant(self._loops.fused(chosen), sizes, self._title, self._dropped, self._beside)
         return self._variants[chosen]
 
     @property
     def source(self) -> Source:
         """The source for the sizes that came last; before the first call, for middling ones."""
         return self._last.source
+
+    def places(self) -> Places:
+        """Where values are in that source."""
+        last = self._last
+        return places(lambda: emit_numpy(last.schedule, last.plan, threads="threads" not in self._dropped))
+
+    @property
+    def planned(self) -> tuple[Schedule, Plan]:
+        """The steps with their loops, in order, and where values live, at the sizes that came last."""
+        return self._last.schedule, self._last.plan
 
     @property
     def buffer_bytes(self) -> Dim:
@@ -83,7 +101,16 @@ class NumpyProgram:
         """What a call needs at the sizes that came last."""
         made = self._made
         with made.threads or nullcontext():
-            return footprint(self._last.schedule, self._last.plan, dict(zip(self.source.sizes, made.sizes or (), strict=False)))
+            return footprint(*self.planned, self.known)
+
+    @property
+    def known(self) -> dict[str, int]:
+        """The sizes that came last, by name; none before the first call."""
+        return dict(zip(self.source.sizes, self._made.sizes or (), strict=False))
+
+    def timeline(self) -> Timeline:
+        """What is held in each step of a call at these sizes."""
+        return timeline(*self.planned, self.known)
 
     def run(self, inputs: Sequence[Any], sizes: tuple[int, ...]) -> Sequence[Any]:
         """The outputs, after the updates are in the variables. Nothing of ``inputs`` is written."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 
-from graphc.core.errors import ArgumentError
+from graphc.core.errors import ArgumentError, warn
 from graphc.nn.callbacks.rates import note_rate
 from graphc.nn.hooks import Callback, Logs
 
@@ -42,7 +41,7 @@ class MonitorCallback(Callback):
         value = (logs or {}).get(self.monitor)
         if value is None:
             told = f"{type(self).__name__}: there is no {self.monitor!r} among {', '.join(logs or ()) or 'no figures'}"
-            warnings.warn(MonitorWarning(told), stacklevel=3)
+            warn(told, MonitorWarning)
         return value
 
     def is_better(self, value: float, reference: float | None) -> bool:

@@ -3,6 +3,7 @@
 This module is the only door: import from here, not from the modules behind it.
 """
 
+from graphc.core.errors import open_to_users
 from graphc.nn.datasets import fashion_mnist, mnist
 from graphc.nn.datasets.digits import load_digits
 from graphc.nn.datasets.errors import DamagedDataError, DatasetError, FetchError, NoDatasetError
@@ -29,3 +30,5 @@ __all__ = [
     "mnist",
     "point_clouds",
 ]
+
+open_to_users(globals(), ("load_digits", "load_fashion_mnist", "load_mnist", "point_clouds"))

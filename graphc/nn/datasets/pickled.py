@@ -8,6 +8,7 @@ arrays are made afterwards from a checked type, shape and length. Anything else 
 import io
 import math
 import pickle
+import pickletools
 from typing import cast
 
 import numpy as np
@@ -52,6 +53,26 @@ _ALLOWED: dict[tuple[str, str], object] = {
 }
 
 
+_OPCODES = frozenset({
+    "PROTO", "GLOBAL", "REDUCE", "BUILD", "STOP", "MARK", "TUPLE", "EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "NONE", "NEWFALSE", "NEWTRUE",
+    "BININT", "BININT1", "BININT2", "BINUNICODE", "SHORT_BINSTRING", "BINSTRING", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET",
+})  # fmt: skip
+"""What tuples of arrays, numbers and strings are written with. Others take memory by a length that is in the file."""
+_PLACES = frozenset({"BINPUT", "LONG_BINPUT"})
+
+
+def _check_opcodes(data: bytes) -> None:
+    """The unpickler makes a table as long as the largest place that is put into it; each honest one is the next."""
+    puts = 0
+    for opcode, argument, _ in pickletools.genops(data):
+        if opcode.name not in _OPCODES:
+            raise pickle.UnpicklingError(f"the opcode {opcode.name} is not allowed")
+        if opcode.name in _PLACES:
+            puts += 1
+            if int(argument or 0) > 256 + puts:
+                raise pickle.UnpicklingError(f"place {argument} after {puts} places")
+
+
 class _Reader(pickle.Unpickler):
     def find_class(self, module_name: str, global_name: str, /) -> object:
         try:
@@ -66,6 +87,7 @@ def read_pairs(data: bytes, pairs: int) -> list[Numbers]:
     Raises ``DamagedDataError`` for a pickle that names or holds anything else.
     """
     try:
+        _check_opcodes(data)
         # Strings of Python 2 arrive as bytes: array contents are then never decoded.
         tree = _Reader(io.BytesIO(data), encoding="bytes").load()
         return [_array(item) for pair in _tuple(tree, pairs) for item in _tuple(pair, 2)]

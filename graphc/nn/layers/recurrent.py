@@ -19,6 +19,7 @@ from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.op import as_dtype
 from graphc.feed.batches import whole_number
 from graphc.nn import activations
+from graphc.nn.allowance import take
 from graphc.nn.forward import Forward, the_pass
 from graphc.nn.layer import Layer, Shape
 from graphc.nn.layers.common import Weighted, listed, share, title
@@ -548,6 +549,7 @@ class RNN(Layer):
             self._kept = _Kept(_mapped(self._variable, _first_states(self.cell, batch)))
 
     def _variable(self, state: Tensor) -> Variable:
+        take(f"{self.name}/rnn_state", cast("tuple[int, ...]", state.shape), state.dtype)
         return gc.variable(np.zeros(cast("tuple[int, ...]", state.shape), state.dtype), name=f"{self.name}/rnn_state")
 
     @property

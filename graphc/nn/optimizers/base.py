@@ -6,7 +6,6 @@ An optimiser of its own is a subclass that declares its numbers and writes its f
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
@@ -14,7 +13,7 @@ import numpy as np
 
 import graphc as gc
 from graphc.core import Tensor, Variable, as_tensor, describe, dtypes, substitute, variable
-from graphc.core.errors import ArgumentError, DTypeError, ShapeError
+from graphc.core.errors import ArgumentError, DTypeError, ShapeError, entries, warn
 from graphc.core.op import as_dtype
 from graphc.nn.configured import ConfiguredRecord, packed
 from graphc.nn.immediate import variable_of
@@ -79,6 +78,7 @@ class Step:
         return value
 
 
+@entries("updates", "apply_gradients", "apply", "build", "scale_loss", "finalize_variable_values", "assign_rate", "exclude_from_weight_decay")
 class Optimizer(ConfiguredRecord):
     """What Keras's optimisers have in common.
 
@@ -413,7 +413,7 @@ def _present(gradients: Mapping[Variable, Any]) -> dict[Variable, Any]:
         names = ", ".join([str(weight.label) for weight in gradients if weight not in present])
         if not present:
             raise ArgumentError(f"updates: no variable has a gradient ({names})", fits="a gradient for one of them at least")
-        warnings.warn(f"no gradient for {names}, which will not change", stacklevel=3)
+        warn(f"no gradient for {names}, which will not change")
     return present
 
 

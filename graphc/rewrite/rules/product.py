@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from graphc.core import Constant, Tensor, dtypes, sizes
 from graphc.core.pattern import attr, const, var
-from graphc.core.sizes import Dim, Shape, product
+from graphc.core.sizes import Dim, Shape, product, typical
 from graphc.ops import (
     add,
     broadcast_to,
@@ -28,7 +28,6 @@ from graphc.ops import (
     transpose,
     where,
 )
-from graphc.ops.contraction import typical
 from graphc.ops.index import add_at
 from graphc.ops.product import moved_product, swap
 from graphc.ops.shape import place_diagonal

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from graphc.lower.nonfinite import FINITE, INF, NAN
 from graphc.lower.targets.jax.devices import import_jax
 
 jax = import_jax()
@@ -13,12 +15,22 @@ _reports: set[int] = set()
 
 
 def kind(*values: Any) -> Any:
-    """2 if there is a NaN in the values, 1 if there is an inf, else 0."""
-    found: Any = 0
+    """``NAN`` if there is a NaN in the values, ``INF`` if there is an inf, else ``FINITE``."""
+    found: Any = FINITE
     for value in values:
-        worst = jnp.where(jnp.any(jnp.isnan(value)), 2, jnp.where(jnp.all(jnp.isfinite(value)), 0, 1))
+        worst = jnp.where(jnp.any(jnp.isnan(value)), NAN, jnp.where(jnp.all(jnp.isfinite(value)), FINITE, INF))
         found = jnp.maximum(found, worst)
     return found
+
+
+@jax.jit
+def _kinds(values: Sequence[Any]) -> Any:
+    return kind(*values)
+
+
+def kind_of(values: Sequence[Any]) -> int:
+    """The same as a number, of values that are there."""
+    return int(_kinds([value for value in values if jnp.issubdtype(value.dtype, jnp.inexact)]))
 
 
 def outside(indices: Any, size: int) -> Any:

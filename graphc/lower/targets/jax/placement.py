@@ -6,7 +6,6 @@ communication (Y. Xu et al., GSPMD, 2021).
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from graphc.backends import Jax
 from graphc.core import Tensor, Variable, describe, sizes
-from graphc.core.errors import ArgumentError, BackendError, PlacementWarning, ShapeError
+from graphc.core.errors import ArgumentError, BackendError, PlacementWarning, ShapeError, warn
 from graphc.lower.schedule import Schedule
 from graphc.lower.targets.jax import devices, layout
 from graphc.lower.targets.jax.layout import Layout
@@ -195,10 +194,9 @@ class OnMesh(Placement):
     def _check_sizes(self, known: Mapping[str, int]) -> None:
         for name, over in self._axes.items():
             if known.get(name, 0) % self._mesh_sizes[over]:
-                warnings.warn(
+                warn(
                     f"{name} = {known[name]} is not divided by the {self._mesh_sizes[over]} devices of {over!r}: each computes all of it",
                     PlacementWarning,
-                    stacklevel=2,
                 )
 
     def __str__(self) -> str:

@@ -15,11 +15,13 @@ from graphc.core import Tensor, describe, every_node
 from graphc.core.dtypes import numpy_dtype
 from graphc.core.errors import BackendError
 from graphc.core.sizes import bind
+from graphc.lower.buffers import assign
+from graphc.lower.footprint import Timeline, timeline
 from graphc.lower.loading import load
 from graphc.lower.rematerialise import within_budget
 from graphc.lower.rolling import rolled
 from graphc.lower.schedule import Schedule
-from graphc.lower.source import Checks, Source, emit_jax, size_names
+from graphc.lower.source import Checks, Places, Source, emit_jax, places, size_names
 from graphc.lower.targets.jax.cache import keep_compiled
 from graphc.lower.targets.jax.devices import default_platform, import_jax
 from graphc.lower.targets.jax.many import Many
@@ -58,6 +60,10 @@ class JaxProgram:
         self._last: tuple[int, ...] = ()
         self._donated = () if source.checks else _updated(schedule)
 
+    def places(self) -> Places:
+        """Where values are in the source."""
+        return places(lambda: emit_jax(self.schedule, self.options.precision, self.options.check, self.wide))
+
     @property
     def buffer_bytes(self) -> None:
         """XLA plans its own memory."""
@@ -66,6 +72,15 @@ class JaxProgram:
     def memory(self) -> None:
         """XLA plans its own memory."""
         return
+
+    @property
+    def known(self) -> dict[str, int]:
+        """The sizes that came last, by name; none before the first call."""
+        return dict(zip(self.source.sizes, self._last, strict=False))
+
+    def timeline(self) -> Timeline:
+        """When each value is needed, at these sizes: what XLA, which plans memory after it has fused, starts from."""
+        return timeline(self.plain, assign(self.plain, reuse=False), self.known)
 
     def run(self, inputs: Sequence[Any], sizes: tuple[int, ...]) -> Sequence[Any]:
         """The outputs as JAX arrays, after the updates are in the variables."""
@@ -127,6 +142,18 @@ class JaxProgram:
     def many(self) -> Many | None:
         """Many steps in one call; None where a check may fail after some of them, and where each process has a part of the data."""
         return None if self.source.checks or isinstance(self.placement, ManyProcesses) else Many(self)
+
+    def keep_state(self) -> None:
+        """From now on leave the arrays of variables as they are in a call, so that they can be brought back after it."""
+        self._donated = ()
+        self._steps.clear()
+
+    def is_finite(self, values: Sequence[Any]) -> bool:
+        """Whether there is no NaN and no inf in results and in what variables hold, asked where they are."""
+        from graphc.lower.targets.jax import checking
+
+        with self.precision():
+            return checking.kind_of([getattr(value, "array", value) for value in values]) == checking.FINITE
 
     def _store(self, updated: Sequence[Any]) -> None:
         for variable, value in zip(self.schedule.updates, updated, strict=False):

@@ -1,8 +1,8 @@
-"""``draw``: forward and reversed edges in one picture."""
+"""The reversed graph of what is drawn: the flows, over frames too, with what each sends back."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from graphc import ops
@@ -10,34 +10,15 @@ from graphc.core import Bundle, Tensor, TensorType, input, parts
 from graphc.core.graph import ancestors_through
 from graphc.grad import Flow, carries, reversed_graph
 from graphc.grad.reverse import Sweep
-from graphc.show import NEXT, Picture, Reversed, Unfolded, backprop_sketch, drawn_as, unfold
+from graphc.show import NEXT, Reversed, Unfolded, drawn_as
 
 
-def draw(y: Tensor, wrt: Tensor | Sequence[Tensor] = (), *, title: str = "", engine: str | None = None) -> Picture:
-    """Draw the graph of ``y``, and with ``wrt`` the reversed graph over which its gradient flows.
-
-    Forward edges are solid. For every forward edge from A to B that carries gradient there is a dashed edge from B to A, labelled
-    with the local derivative of B with respect to A; the gradient of ``y`` is the product along a reversed path, summed over paths.
-
-    What a loop, a branch or a call holds is drawn in a frame, once: a dotted edge leads from the end of a step to the start of the
-    next, and a dashed one back.
-
-    Returns a :class:`Picture`: ``.save("file.svg")`` (or .png, .pdf, .dot), ``.svg``, ``.dot``; a notebook shows it. ``engine``
-    names a Graphviz binary; without one the picture is laid out plainly, with a warning that says what to install.
-    """
-    targets = [wrt] if isinstance(wrt, Tensor) else list(wrt)
-    graph = unfold(y)
-    flows, cotangents = _reversed_graph(graph, y, targets) if targets else ([], dict[Tensor, Tensor]())
-    found = [_reversed(flow, cotangents) for flow in flows]
-    return Picture(backprop_sketch(graph, found, cotangents, title=title or (y.label or "graph")), engine=engine)
-
-
-def _reversed_graph(graph: Unfolded, y: Tensor, targets: list[Tensor]) -> tuple[list[Flow], Mapping[Tensor, Tensor]]:
-    """The flows of the unfolded graph, in which a carry also gets what the step that follows sends back."""
+def flows_of(graph: Unfolded, y: Tensor, targets: list[Tensor]) -> tuple[list[Flow], Mapping[Tensor, Tensor]]:
+    """The flows of the unfolded graph, in which a carry also gets what the step that follows sends back; and the cotangents."""
     if not graph.carried:
         return reversed_graph(graph.root, [graph.new.get(x, x) for x in targets])
     reversed_graph(y, targets)  # for what it raises
-    wrt = _with_carries(graph, [graph.new.get(x, x) for x in targets])
+    wrt = with_carries(graph, [graph.new.get(x, x) for x in targets])
     sent: dict[Tensor, tuple[Tensor, Tensor]] = {}
     while True:
         sweep = Sweep([(graph.root, ops.ones_like(graph.root)), *sent.values()], wrt)
@@ -47,7 +28,7 @@ def _reversed_graph(graph: Unfolded, y: Tensor, targets: list[Tensor]) -> tuple[
         sent |= {before: (after, _placeholder(NEXT, after.type)) for after, before in new}
 
 
-def _with_carries(graph: Unfolded, wrt: list[Tensor]) -> list[Tensor]:
+def with_carries(graph: Unfolded, wrt: list[Tensor]) -> list[Tensor]:
     """The targets, and the carries that depend on them by way of the step before."""
     nodes = graph.nodes
     while True:
@@ -58,7 +39,8 @@ def _with_carries(graph: Unfolded, wrt: list[Tensor]) -> list[Tensor]:
         wrt = [*wrt, *new]
 
 
-def _reversed(flow: Flow, cotangents: Mapping[Tensor, Tensor]) -> Reversed:
+def told(flow: Flow, cotangents: Mapping[Tensor, Tensor]) -> Reversed:
+    """The flow as a picture tells it."""
     skipped = flow.local is not None or flow.node.op is ops.part or drawn_as(flow.node) is not flow.node
     return Reversed(flow.node, flow.index, flow.local, None if skipped else _probe(flow, cotangents))
 
