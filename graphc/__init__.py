@@ -38,8 +38,9 @@ with collecting_paused():  # a third of the time, with NumPy's objects walked ag
 if TYPE_CHECKING:
     from graphc import nn
     from graphc.backends import Jax
-    from graphc.exploration import explore
     from graphc.checking import Check, to_python
+    from graphc.derivation import derive
+    from graphc.exploration import explore
     from graphc.feed import Batches, epoch
     from graphc.linter import lint
     from graphc.lower.machine import calibrate
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from graphc.pipeline import Function, compile, evaluate
     from graphc.pipeline.saving import load
     from graphc.precision import LossScale, mixed_precision
-    from graphc.derivation import derive
     from graphc.reading import formula
     from graphc.show import listing
     from graphc.show.diff import diff

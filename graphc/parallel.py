@@ -169,6 +169,14 @@ class _OneBlasThread:
                     library.set_num_threads(number)
 
 
+    def forget(self) -> None:
+        """Begin anew, in a forked child: the threads that were in such blocks are not there."""
+        self.lock, depth, self.depth = threading.Lock(), self.depth, 0
+        if depth:
+            for library, number in self.before:
+                library.set_num_threads(number)
+
+
 one_blas_thread: Final = _OneBlasThread()
 
 
@@ -219,9 +227,10 @@ def _shared_pool() -> _Pool:
 
 
 def _forget() -> None:
-    """A forked child has none of its parent's threads."""
+    """A forked child has none of its parent's threads, and whoever of them held a lock never lets it go."""
     global _pool, _making
     _pool, _making = None, threading.Lock()
+    one_blas_thread.forget()
 
 
 if hasattr(os, "register_at_fork"):

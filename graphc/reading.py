@@ -35,7 +35,7 @@ def slope_of_sigmoid(x: Tensor) -> Tensor:
 
 @rule(sech2(x), safety="nan_unsafe")
 def slope_of_tanh(x: Tensor) -> Tensor:
-    """The derivative of ``tanh`` in terms of its value: ``1 - h²``."""
+    """The derivative of ``tanh`` in terms of its value: 1 less the square of that."""
     return 1 - square(tanh(x))
 
 

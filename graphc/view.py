@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,7 @@ import numpy as np
 import graphc as gc
 from graphc import script
 from graphc.core import Tensor, Variable, every_node, toposort, tree
-from graphc.core.errors import ArgumentError, DrawError
+from graphc.core.errors import ArgumentError, DrawError, DrawWarning
 from graphc.core.expr import Input
 from graphc.pipeline import Backend, Function
 
@@ -58,8 +59,9 @@ def draw(request: Drawing) -> None:
             raise ArgumentError(
                 f"draw: {', '.join(request.given)} with --format html", fits="svg, png, pdf or dot; the page has its own controls"
             )
-        page: Callable[[str | Path], Any] = lambda path: gc.explore(value, path, wrt=targets)  # noqa: E731
-        _written(out, page)
+        if out == STDOUT:
+            raise ArgumentError("draw: --format html with --out -", fits="--out FILE.html")
+        _written(out, lambda path: gc.explore(value, path, wrt=targets))
         return
     options = {**request.options}
     if request.path is not None:
@@ -70,7 +72,8 @@ def draw(request: Drawing) -> None:
     if out != STDOUT:
         _written(out, picture.save)
         return
-    data = picture.svg.encode() if kind == "svg" else picture.dot.encode() if kind == "dot" else getattr(picture, kind)
+    with _warnings_as_words():
+        data = picture.svg.encode() if kind == "svg" else picture.dot.encode() if kind == "dot" else getattr(picture, kind)
     sys.stdout.buffer.write(data)
 
 
@@ -99,10 +102,21 @@ def _written(out: str, save: Callable[[Path], Any]) -> None:
     if not path.parent.is_dir():
         raise DrawError(f"--out {out}", given=[f"there is no folder {path.parent}"], fits="a file in a folder that exists")
     try:
-        save(path)
+        with _warnings_as_words():
+            save(path)
     except OSError as error:
         raise DrawError(f"--out {out}: {error.strerror or error}", fits="a file that can be written") from None
     print(f"saved {path}")
+
+
+@contextlib.contextmanager
+def _warnings_as_words() -> Generator[None]:
+    """A warning about the picture without the line of Python that gave it."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", DrawWarning)
+        yield
+    for warning in told:
+        print(f"graphc: {warning.message}", file=sys.stderr)
 
 
 def explain(spec: str, node: str | None, backend: Backend) -> None:
@@ -187,7 +201,7 @@ def _show(page: Any) -> None:
     if sys.stdout.isatty():
         from rich.console import Console
 
-        Console(highlight=False, soft_wrap=True).print(page)
+        Console(highlight=False).print(page)
     else:
         print(page)
 

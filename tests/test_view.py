@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from graphc import cli, script
-from graphc.core.errors import ScriptError
+from graphc.core.errors import DrawError, ScriptError
 
 ROOT = Path(__file__).parents[1]
 TRAIN = """
@@ -137,6 +137,7 @@ def test_diff(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["draw", "train.py:loss", "--out", "a.png", "--format", "svg"], ["--format svg into a.png"]),
         (["draw", "train.py:loss", "--out", "no/a.svg"], ["there is no folder no"]),
         (["draw", "train.py:loss", "--format", "html", "--theme", "dark"], ["--theme with --format html"]),
+        (["draw", "train.py:loss", "--format", "html", "--out", "-"], ["fits: --out FILE.html"]),
         (["draw", "train.py:loss", "--level", "layer"], ["level='layer'", "layers"]),
         (["draw", "train.py:loss", "--values", "nowhere.npz"], ["draw --values nowhere.npz: No such file", "numpy.savez"]),
         (["draw", "train.py:loss", "--values", "zero.py"], ["draw --values zero.py: ", "numpy.savez"]),
@@ -176,6 +177,20 @@ def test_a_file_with_a_colon_is_a_file(folder: Path) -> None:
     (folder / "a.py:b").write_text("z = 1")
     found = script.run("a.py:b", "draw")
     assert (found.name, found.values["z"]) == (None, 1)
+
+
+def test_a_plain_layout_is_told_without_a_line_of_python(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plain(*_args: object, **_options: object) -> None:
+        raise DrawError("no Graphviz engine works here", fits="pip install")
+
+    monkeypatch.setattr("graphc.show.picture.render", plain)
+    assert cli.main(["draw", "train.py:loss"]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told[1].startswith("graphc: no Graphviz engine works here")
+    assert "DrawWarning" not in "".join(told)
+    assert (folder / "loss.svg").read_text().startswith("<svg")
 
 
 def test_a_folder_that_cannot_be_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -125,14 +125,14 @@ def _by_plan(problem: Problem, number: int, road: Road, program: NumpyProgram, f
             apart = _off(lowered, x, value, expected, road.promise)
             if apart is not None:
                 node = written_by(step)[0]
-                lost = f"its operand {describe(x)} was right when it was written, and is not when it is read: its memory was taken too early"
+                lost = f"its operand {describe(x)} was right when written, and wrong when read: its memory was taken too early"
                 return Culprit("plan", node, note.read, apart, "", (lost, *_by_rows(step), *more))
         for node, value in zip(written_by(step), note.written, strict=True):
             apart = _off(lowered, node, value, expected, road.promise)
             if apart is not None:
                 return Culprit("plan", node, note.read if node is step else (), apart, "", (*_by_rows(step), *more))
     root = road.report.lowered[number]
-    return Culprit("plan", root, (), found, "", ("each step wrote what it should: it was lost between its step and the end of the call", *more))
+    return Culprit("plan", root, (), found, "", ("each step wrote what it should: it was lost at the end of the call", *more))
 
 
 def _off(lowered: Problem, node: Tensor, value: Any, expected: Mapping[Tensor, Any], promise: Promise) -> Difference | None:

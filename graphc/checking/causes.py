@@ -3,46 +3,59 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, cast
 
 import numpy as np
 
 from graphc.checking.values import at
 from graphc.core import Bundle, Tensor, dtypes
 
-Test = Callable[..., bool]
+_Test = Callable[..., bool]
 
-_OUTSIDE: Final[dict[str, tuple[tuple[Test, str], ...]]] = {
-    "acos": ((lambda x: abs(x) > 1, "acos is defined from -1 to 1"),),
-    "acosh": ((lambda x: x < 1, "acosh is defined from 1 on"),),
-    "asin": ((lambda x: abs(x) > 1, "asin is defined from -1 to 1"),),
-    "atanh": (
-        (lambda x: abs(x) == 1, "atanh is infinite at -1 and 1"),
-        (lambda x: abs(x) > 1, "atanh is defined between -1 and 1"),
-    ),
+
+def _one(test: Callable[[float], bool]) -> _Test:
+    """A test of a function of one number."""
+    return test
+
+
+def _two(test: Callable[[float, float], bool]) -> _Test:
+    """A test of a function of two."""
+    return test
+
+
+_ROOT: Final = (_one(lambda x: x < 0), "a negative number has no real root")
+_LOG: Final = ((_one(lambda x: x == 0), "log(0) is infinite"), (_one(lambda x: x < 0), "a negative number has no real logarithm"))
+_ENDS: Final = (
+    (_one(lambda x: abs(x) == 1), "the function is infinite at -1 and 1"),
+    (_one(lambda x: abs(x) > 1), "the function is defined between -1 and 1"),
+)
+_OUTSIDE: Final[Mapping[str, Sequence[tuple[_Test, str]]]] = {
+    "acos": ((_one(lambda x: abs(x) > 1), "acos is defined from -1 to 1"),),
+    "acosh": ((_one(lambda x: x < 1), "acosh is defined from 1 on"),),
+    "asin": ((_one(lambda x: abs(x) > 1), "asin is defined from -1 to 1"),),
+    "atanh": _ENDS,
     "divide": (
-        (lambda a, b: a == 0 and b == 0, "0 / 0 has no value"),
-        (lambda a, b: b == 0, "something is divided by 0"),
-        (lambda a, b: math.isinf(a) and math.isinf(b), "inf / inf has no value"),
+        (_two(lambda a, b: a == 0 and b == 0), "0 / 0 has no value"),
+        (_two(lambda a, b: b == 0), "something is divided by 0"),
+        (_two(lambda a, b: math.isinf(a) and math.isinf(b)), "inf / inf has no value"),
     ),
-    "erfinv": ((lambda x: abs(x) == 1, "erfinv is infinite at -1 and 1"), (lambda x: abs(x) > 1, "erfinv is defined between -1 and 1")),
-    "lgamma": ((lambda x: x <= 0 and x == round(x), "lgamma is infinite at 0, -1, -2..."),),
-    "log1p": ((lambda x: x == -1, "log1p is infinite at -1"), (lambda x: x < -1, "log1p is defined from -1 on")),
-    "mod": ((lambda a, b: b == 0, "the remainder of a division by 0"),),
-    "multiply": ((lambda a, b: math.isinf(a) and b == 0 or a == 0 and math.isinf(b), "0 * inf has no value"),),
+    "erfinv": _ENDS,
+    "lgamma": ((_one(lambda x: x <= 0 and x == round(x)), "lgamma is infinite at 0, -1, -2..."),),
+    "log": _LOG,
+    "log10": _LOG,
+    "log1p": ((_one(lambda x: x == -1), "log1p is infinite at -1"), (_one(lambda x: x < -1), "log1p is defined from -1 on")),
+    "log2": _LOG,
+    "mod": ((_two(lambda a, b: b == 0), "the remainder of a division by 0"),),
+    "multiply": ((_two(lambda a, b: {0.0, math.inf} <= {abs(a), abs(b)}), "0 * inf has no value"),),
     "power": (
-        (lambda a, b: a == 0 and b < 0, "0 to a negative power is infinite"),
-        (lambda a, b: a < 0 and b != round(b), "a negative number to a broken power has no real value"),
+        (_two(lambda a, b: a == 0 and b < 0), "0 to a negative power is infinite"),
+        (_two(lambda a, b: a < 0 and b != round(b)), "a negative number to a broken power has no real value"),
     ),
-    "reciprocal": ((lambda x: x == 0, "1 / 0 is infinite"),),
-    "rsqrt": ((lambda x: x == 0, "1 / sqrt(0) is infinite"), (lambda x: x < 0, "a negative number has no real root")),
-    "sqrt": ((lambda x: x < 0, "a negative number has no real root"),),
-    "xlogy": ((lambda a, b: b == 0, "log(0) is infinite"), (lambda a, b: b < 0, "a negative number has no real logarithm")),
-    **{
-        name: ((lambda x: x == 0, "log(0) is infinite"), (lambda x: x < 0, "a negative number has no real logarithm"))
-        for name in ("log", "log2", "log10")
-    },
+    "reciprocal": ((_one(lambda x: x == 0), "1 / 0 is infinite"),),
+    "rsqrt": ((_one(lambda x: x == 0), "1 / sqrt(0) is infinite"), _ROOT),
+    "sqrt": (_ROOT,),
+    "xlogy": ((_two(lambda a, b: b == 0), "log(0) is infinite"), (_two(lambda a, b: b < 0), "a negative number has no real logarithm")),
 }
 """Where pointwise functions have no value or an infinite one, in the order in which it is looked for."""
 _SLOPES: Final = {
@@ -108,7 +121,7 @@ def _reason(node: Tensor, numbers: Sequence[Any], bad: Any) -> list[str]:
     return found
 
 
-def _holds(test: Test, numbers: Sequence[float]) -> bool:
+def _holds(test: _Test, numbers: Sequence[float]) -> bool:
     try:
         return test(*numbers)
     except (ValueError, OverflowError):  # round(inf), round(nan)
@@ -126,4 +139,4 @@ def _largest(dtype: str) -> Any:
         import ml_dtypes
 
         return ml_dtypes.finfo(own).max
-    return np.finfo(own).max
+    return cast("Any", np.finfo(own)).max

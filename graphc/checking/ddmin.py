@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -22,7 +23,7 @@ class Clock:
 
 
 def ddmin(items: Sequence[T], fails: Callable[[Sequence[T]], bool], clock: Clock) -> list[T]:
-    """A part of the items with which it fails, as it does with all of them, and of which none can be left out; less good if time is over."""
+    """A part of the items with which it fails, as it does with all, and of which none can be left out unless time is over."""
     left = list(items)
     if left and fails([]):
         return []
@@ -41,7 +42,7 @@ def ddmin(items: Sequence[T], fails: Callable[[Sequence[T]], bool], clock: Clock
 def _smaller(items: list[Any], pieces: int, fails: Callable[[Sequence[Any]], bool], clock: Clock) -> tuple[list[Any], int] | None:
     """One of so many pieces, or all but one of them, with which it fails, and how many pieces to try next."""
     bounds = [len(items) * i // pieces for i in range(pieces + 1)]
-    parts = list(zip(bounds, bounds[1:], strict=False))
+    parts = list(pairwise(bounds))
     for low, high in parts:
         if not clock.is_over and fails(items[low:high]):
             return items[low:high], 2

@@ -42,7 +42,10 @@ class Step(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """The node that made a NaN or an inf, with its operands' values and its own, and the calls of bodies in which it is, outermost first."""
+    """The node that made a NaN or an inf, its operands' values and its own.
+
+    ``steps`` are the calls of bodies in which it is, outermost first; ``forward`` has operands of the forward node, if it is of a gradient.
+    """
 
     node: Tensor
     operands: tuple[Any, ...]
@@ -115,7 +118,7 @@ class _Inside(Interpreter):
     def call(self, node: Tensor, body: Subgraph, *arguments: Any) -> tuple[Any, ...]:
         """The results of a body, unless it makes a NaN or an inf."""
         number = self._calls[body] = self._calls.get(body, -1) + 1
-        given = dict(zip(body.parameters, arguments, strict=True))
+        given: dict[Tensor, Any] = dict(zip(body.parameters, arguments, strict=True))
         known = self._plain.every(body.outputs, given)
         results = tuple([known[y] for y in body.outputs])
         if kind_of(results) > kind_of(tuple(arguments)):

@@ -158,8 +158,13 @@ def _needed(roots: Sequence[Tensor], own: set[Tensor]) -> list[Tensor]:
 
 
 def _input(node: Tensor) -> Input:
-    found = Input(None, (), (), node.type)
-    found.label = node.label
+    return _in_place_of(node, node.type)
+
+
+def _in_place_of(node: Tensor, type: TensorType) -> Input:
+    """An input that stands for this node."""
+    found = Input(None, (), (), type)
+    found.label, found.origin = node.label, node.origin
     return found
 
 
@@ -172,7 +177,8 @@ def resized(problem: Problem, change: Callable[[Any], Any], taken: Callable[[Any
             new[node] = constant(taken(node.value), node.dtype) if node.shape else node
         elif node.op is None:
             value = taken(problem.values[node])
-            new[node] = _variable(node, value) if isinstance(node, Variable) else _typed_input(node, value)
+            type = TensorType(node.dtype, np.shape(value))
+            new[node] = _variable(node, type, value) if isinstance(node, Variable) else _in_place_of(node, type)
             values[new[node]] = value
         else:
             attrs = tuple([_changed(value, change) for value in node.attrs])
@@ -183,15 +189,9 @@ def resized(problem: Problem, change: Callable[[Any], Any], taken: Callable[[Any
     return Problem(inputs, tuple([new[root] for root in problem.roots]), problem.outputs, updated, values, {})
 
 
-def _typed_input(node: Tensor, value: Any) -> Input:
-    found = Input(None, (), (), TensorType(node.dtype, np.shape(value)))
-    found.label = node.label
-    return found
-
-
-def _variable(node: Tensor, value: Any) -> Variable:
-    found = Variable(None, (), (), TensorType(node.dtype, np.shape(value)))
-    found.label, found.storage = node.label, np.array(value)
+def _variable(node: Tensor, type: TensorType, value: Any) -> Variable:
+    found = Variable(None, (), (), type)
+    found.label, found.origin, found.storage = node.label, node.origin, np.array(value)
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 import numpy as np
 
 from graphc import ops
-from graphc.core import OPS, Constant, Op, Subgraph, Tensor, TensorType, Variable, bodies, dtypes, sizes, toposort
+from graphc.core import OPS, Constant, Op, Subgraph, Tensor, TensorType, Variable, bodies, sizes, toposort
 from graphc.core.sizes import Dim, Size, Sliced
 from graphc.core.subgraph import Parameter
 from graphc.lower.names import Names
@@ -212,10 +212,7 @@ def _nested(array: Any) -> str:
 
 def _number(value: Any) -> str:
     """A number as Python writes it; the names of inf and nan are imported."""
-    if isinstance(value, complex | np.complexfloating):
-        return f"complex({_number(float(value.real))}, {_number(float(value.imag))})"
-    if isinstance(value, bool | np.bool_):
-        return str(bool(value))
-    if isinstance(value, int | np.integer):
-        return str(int(value))
-    return repr(float(value))
+    plain: Any = np.asarray(value).item()
+    if isinstance(plain, complex):
+        return f"complex({plain.real!r}, {plain.imag!r})"
+    return repr(plain if isinstance(plain, bool | int) else float(plain))

@@ -16,8 +16,10 @@ LIBRARIES: Final = 2.0
 WIDE: Final = 2.0**13
 """The same of products on an accelerator, which computes them with ten bits unless it is asked for more."""
 ROUNDED: Final = frozenset(
-    ["abs", "add", "ceil", "clip", "divide", "equal", "floor", "greater", "greater_equal", "less", "less_equal", "maximum", "minimum"]
-    + ["multiply", "negative", "not_equal", "reciprocal", "relu", "sign", "sqrt", "square", "subtract", "trunc", "where"]
+    (
+        *("abs", "add", "ceil", "clip", "divide", "equal", "floor", "greater", "greater_equal", "less", "less_equal", "maximum", "minimum"),
+        *("multiply", "negative", "not_equal", "reciprocal", "relu", "sign", "sqrt", "square", "subtract", "trunc", "where"),
+    )
 )
 """Pointwise ops of which IEEE 754 knows every bit, whatever the layout of the operands."""
 REWRITING: Final = ("declared", "simplify", "polish", "expand", "prune", "schedule", "emit")

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from graphc.core import Bundle, Tensor, bodies, dtypes, every_node
-from graphc.lower.compute import Interpreter, Sizes
+from graphc.lower.compute import Interpreter, Sizes, is_several
 
 Array = np.ndarray[Any, Any]
 RUNS: Final = 6
@@ -84,10 +84,10 @@ class Plain:
 
 def difference(found: Any, expected: Any, promise: Promise, spread: Callable[[], Any]) -> Difference | None:
     """Where a value is not what the expected one allows; ``spread`` says how far rounding moves each element, if it is asked."""
-    if isinstance(expected, tuple):
-        spreads = spread() if any(_differs(f, e, promise) for f, e in zip(found, expected, strict=True)) else expected
-        parts = zip(found, expected, spreads, strict=True)
-        return next((one for f, e, s in parts if (one := difference(f, e, promise, lambda s=s: s)) is not None), None)
+    if is_several(expected):
+        pairs = enumerate(zip(found, expected, strict=True))
+        parts = [difference(f, e, promise, lambda i=i: spread()[i]) for i, (f, e) in pairs]
+        return next((one for one in parts if one is not None), None)
     found, expected = np.asarray(found), np.asarray(expected)
     if found.shape != expected.shape or found.dtype != expected.dtype:
         return Difference((), f"{found.dtype}{list(found.shape)}", f"{expected.dtype}{list(expected.shape)}", np.inf, 0)
@@ -102,11 +102,8 @@ def difference(found: Any, expected: Any, promise: Promise, spread: Callable[[],
     return _worst(found, expected, np.where(wrong, apart, 0), allowed) if wrong.any() else None
 
 
-def _differs(found: Any, expected: Any, promise: Promise) -> bool:
+def _differs(found: Array, expected: Array, promise: Promise) -> bool:
     """Whether there is anything to be looked at."""
-    if isinstance(expected, tuple):
-        return any(_differs(f, e, promise) for f, e in zip(found, expected, strict=True))
-    found, expected = np.asarray(found), np.asarray(expected)
     same = np.array_equal(found, expected, equal_nan=dtypes.is_inexact(expected.dtype.name))
     if not same or not promise.exact or not dtypes.is_float(expected.dtype.name):
         return not same
@@ -164,8 +161,8 @@ def _worst(found: Array, expected: Array, apart: Array, allowed: Array) -> Diffe
 
 
 def _spread(value: Any, others: Sequence[Any]) -> Any:
-    if isinstance(value, tuple):
-        return tuple([_spread(part, [other[i] for other in others]) for i, part in enumerate(value)])  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if is_several(value):
+        return tuple([_spread(part, [other[i] for other in others]) for i, part in enumerate(value)])
     array = np.asarray(value)
     runs = [_apart(np.asarray(other), array) for other in others]
     # A jump, as of a mask that turns over, is in few runs: it is no measure of the other elements.

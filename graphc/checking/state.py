@@ -25,7 +25,7 @@ class State:
 
     def taken(self) -> list[Any]:
         """What the variables hold that a call changes; what is in NumPy's memory is copied, since it is written there."""
-        return [np.array(x.storage) if isinstance(x.storage, np.ndarray) else x.storage for x in self.changing]
+        return [x.value if isinstance(x.storage, np.ndarray) else x.storage for x in self.changing]
 
     def bring_back(self, before: Sequence[Any]) -> None:
         """Make these the values of the variables that a call changes."""

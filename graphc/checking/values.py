@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphc.core import Tensor, describe
+from graphc.lower.compute import is_several
 
 SHOWN = 6
 """Arrays of up to so many elements are shown as they are."""
@@ -15,8 +16,8 @@ SHOWN = 6
 
 def statistics(value: Any) -> str:
     """Shape, least, largest and mean element, and how many are NaN, inf, zero or negative; of several results each."""
-    if isinstance(value, tuple):
-        return "; ".join([statistics(part) for part in value])  # pyright: ignore[reportUnknownVariableType]
+    if is_several(value):
+        return "; ".join([statistics(part) for part in value])
     array = np.asarray(value)
     if array.size <= SHOWN:
         return _listed(array)

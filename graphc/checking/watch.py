@@ -18,7 +18,7 @@ from graphc.checking.reproduce import script, write
 from graphc.checking.roads import Road, roads_of
 from graphc.checking.rounding import Difference
 from graphc.checking.state import State
-from graphc.checking.values import operand_lines, statistics
+from graphc.checking.values import operand_lines
 from graphc.core import Tensor
 from graphc.core.errors import BackendError, CheckError, GraphcError
 from graphc.lower import JaxProgram, NumpyProgram
@@ -157,13 +157,11 @@ class CheckWatch:
         backend: Any = program.options if isinstance(program, JaxProgram) else "numpy"
         found = smaller(problem, number, who, failing(who.road, self._compile, backend), Clock(self._check.seconds))
         text = f"Two ways to compute this graph differ, in {_TITLES[who.road]}. Running it raises graphc's CheckError."
-        return write(script(found or problem, text, self._options, "numpy" if backend == self._other_backend else backend), self._check.folder)
+        own = "numpy" if isinstance(self._program, NumpyProgram) else backend
+        return write(script(found or problem, text, self._options, own), self._check.folder)
 
 
 def _root(problem: Problem, number: int) -> str:
     if number >= problem.outputs:
         return f"the new value of {place(problem.updated[number - problem.outputs])}"
     return f"output {number}, {place(problem.roots[number])}"
-
-
-__all__ = ["CheckWatch", "statistics"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from _thread import allocate_lock  # of threading, which takes a millisecond to import
 from collections.abc import Callable, Iterator
 from math import copysign
@@ -399,6 +400,16 @@ class _Entry(ref["Tensor"]):
 
 _nodes: dict[tuple[Any, ...], _Entry] = {}
 _interning = allocate_lock()
+
+
+def _unlock() -> None:
+    """In a forked child no other thread runs, so whoever was interning a node never lets the lock go."""
+    global _interning
+    _interning = allocate_lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)
 
 
 def _forget(entry: Any) -> None:

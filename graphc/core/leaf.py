@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from graphc.core import dtypes, sizes
-from graphc.core.errors import DTypeError, ShapeError
+from graphc.core.errors import DTypeError, ShapeError, entry
 from graphc.core.expr import Input, Tensor
 from graphc.core.types import TensorType
 
@@ -46,6 +46,7 @@ class Variable(Tensor):
     def value(self, value: Any) -> None:
         self.assign(value)
 
+    @entry
     def assign(self, value: Any) -> None:
         """Replace the value by a copy of ``value``, which must have the variable's shape and a dtype that casts to its own."""
         array = np.asarray(value)

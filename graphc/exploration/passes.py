@@ -288,8 +288,9 @@ class Passes:
             for walk in stage.became:
                 after = walk.get(after, after)
             new = dict.fromkeys(place for x in fresh for place in places.get(x, ()))
-            texts = [_formula(x, names) for x in (one.before, one.after)]
-            own.applications.append(explorer.Application(rule, *texts, _first(old.get(one.before)), _first(places.get(after)), tuple(new)))
+            was, now = _formula(one.before, names), _formula(one.after, names)
+            at, there = _first(old.get(one.before)), _first(places.get(after))
+            own.applications.append(explorer.Application(rule, was, now, at, there, tuple(new)))
         return made
 
     def _is_named(self, place: int) -> bool:

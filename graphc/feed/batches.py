@@ -8,12 +8,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from graphc.core.errors import ArgumentError
+from graphc.core.errors import ArgumentError, entries
 
 Array = np.ndarray[Any, Any]
 Batch = tuple[Array, ...]
 
 
+@entries("__init__")
 class Batches:
     """The rows of some arrays, ``size`` at a time; each pass over this iterable takes every row once.
 

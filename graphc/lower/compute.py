@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -37,6 +37,11 @@ def compute(node: Tensor, values: Sequence[Any]) -> Any:
 def interpret(roots: Sequence[Tensor], values: Mapping[Tensor, Any], sizes: Sizes = _NO_SIZES) -> list[Array]:
     """The values of the roots, node by node in plain order, with no rewrites, buffers or fusion. Leaves are in ``values``."""
     return Interpreter(sizes).run(roots, values)
+
+
+def is_several(value: Any) -> TypeGuard[tuple[Any, ...]]:
+    """Whether a value is that of a node of several results."""
+    return isinstance(value, tuple)
 
 
 class Interpreter:
@@ -103,7 +108,7 @@ class Interpreter:
             raise BackendError(f"the op {node.op.name} has neither a {self.target} form nor a decomposition", fits="emit= or @op.decompose")
         inputs = [Input(None, (), (), x.type) for x in node.inputs]
         result = node.op.expand(*inputs, **node.op.keywords(node))
-        known = dict(zip(inputs, values, strict=True))
+        known: dict[Tensor, Any] = dict(zip(inputs, values, strict=True))
         return tuple(self.run(result, known)) if isinstance(node.type, Bundle) else self.run([result], known)[0]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from graphc.core import Tensor, describe, dtypes
 from graphc.core.errors import NonFiniteError
 from graphc.core.expr import Constant
+from graphc.lower.compute import is_several
 
 FINITE, INF, NAN = range(3)
 _MADE: Final = {
@@ -22,8 +23,8 @@ _MADE: Final = {
 
 def kind_of(value: Any) -> int:
     """``NAN`` if there is a NaN in a value, ``INF`` if there is an inf, else ``FINITE``; of several results the worst."""
-    if isinstance(value, tuple):
-        return max([kind_of(part) for part in value], default=FINITE)  # pyright: ignore[reportUnknownVariableType]
+    if is_several(value):
+        return max([kind_of(part) for part in value], default=FINITE)
     array = np.asarray(value)
     if not dtypes.is_inexact(array.dtype.name) or np.isfinite(array).all():
         return FINITE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
@@ -17,7 +17,7 @@ _left: ContextVar[int | None] = ContextVar("_left", default=None)
 
 
 @contextmanager
-def allowance(nbytes: int) -> Iterator[None]:
+def allowance(nbytes: int) -> Generator[None]:
     """Within it the arrays of new variables may have so many bytes together, and ``SLACK``."""
     token = _left.set(nbytes + SLACK)
     try:

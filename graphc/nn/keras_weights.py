@@ -105,7 +105,7 @@ class _Reader:
             if isinstance(held, Layer):
                 self._within(held, group, name)
             else:
-                inside = self._group(group, name) if name in group else {}
+                inside: Any = self._group(group, name) if name in group else {}
                 self._several(held, inside, f"{group.name.rstrip('/')}/{name}")
 
     def _within(self, layer: Layer, group: Any, name: str) -> None:
@@ -134,7 +134,7 @@ class _Reader:
 
     def _own(self, layer: Layer, group: Any) -> None:
         records = sorted(layer._own_records(), key=lambda record: not record.trainable)  # pyright: ignore[reportPrivateUsage]
-        stored = self._group(group, "vars") if "vars" in group else {}
+        stored: Any = self._group(group, "vars") if "vars" in group else {}
         if len(records) != len(stored):
             self.problems.append(f"{layer.name}: {len(records)} weights, and {len(stored)} in the file at {group.name}")
             return
@@ -149,14 +149,14 @@ class _Reader:
 
     def _dataset(self, group: Any, name: str) -> Any:
         """An array that is in this file, and not one that is in another file by a link or by its layout."""
-        found = group[name] if self._is_own(group, name) else None
+        found: Any = group[name] if self._is_own(group, name) else None
         if not isinstance(found, self._h5py.Dataset) or found.is_virtual or found.external:
             raise WeightsError(f"{self._path}: {group.name}/{name} is no array of the file's own", fits="a file that Keras wrote")
         return found
 
     def _group(self, group: Any, name: str) -> Any:
         """A group that is in this file."""
-        found = group[name] if self._is_own(group, name) else None
+        found: Any = group[name] if self._is_own(group, name) else None
         if not isinstance(found, self._h5py.Group):
             raise WeightsError(f"{self._path}: {group.name}/{name} is no group of the file's own", fits="a file that Keras wrote")
         return found

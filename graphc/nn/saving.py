@@ -12,7 +12,7 @@ import hashlib
 import importlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
@@ -89,7 +89,7 @@ def load_model(filepath: Place, custom_objects: Objects | None = None, compile: 
 
 
 @contextmanager
-def _making(path: Path) -> Iterator[None]:
+def _making(path: Path) -> Generator[None]:
     """What is made from a file gets arguments that nobody has looked at, and may raise whatever it raises for such."""
     try:
         yield

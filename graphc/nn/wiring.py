@@ -176,8 +176,9 @@ def _is_a(value: Any, hint: Any) -> bool:
     if kind in (Union, types.UnionType):
         return any(_is_a(value, one) for one in arguments)
     if kind is tuple:
-        kinds = arguments[:1] * len(value) if isinstance(value, tuple) and arguments[-1] is ... else arguments
-        return isinstance(value, tuple) and len(kinds) == len(value) and all(map(_is_a, value, kinds))
+        items = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else None
+        kinds = arguments[:1] * len(items or ()) if arguments[-1] is ... else arguments
+        return items is not None and len(kinds) == len(items) and all(map(_is_a, items, kinds))
     return hint in (bool, int, str, types.NoneType, *_RECORDS.values()) and type(value) is hint
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from graphc.core import Tensor, Variable, describe, dtypes
-from graphc.core.errors import ArgumentError, BackendError, GraphcError, KinkError
+from graphc.core.errors import ArgumentError, BackendError, GraphcError, KinkError, entries, trimmed
 from graphc.core.expr import Input
 from graphc.core.signature import Signature, structured
 from graphc.lower import Cost, JaxProgram, NumpyProgram, cost_of
 from graphc.pipeline.repeated import Repeated
+from graphc.pipeline.locks import UpdateLock
 from graphc.pipeline.report import Report
 
 if TYPE_CHECKING:
@@ -41,12 +41,14 @@ class SourceText(str):
         return Syntax(str(self), "python", background_color="default", word_wrap=True)
 
 
+@entries("explain", "prepared", "repeated", "save", "hlo", "cost")
 class Function:
     """A compiled graph. Call it with a value for each input; named sizes are read off the values.
 
     ``source`` is the code that runs, ``report`` what the compiler did. A call leaves the inputs as they are, updates the
     variables, and returns fresh arrays (NumPy arrays and scalars, or JAX arrays on JAX) in the structure of the outputs.
-    It may be called from several threads; calls that update variables wait for one another.
+    It may be called from several threads; calls of functions that update the same variables wait for one another. One that only reads
+    them does not wait, so that a call beside an update may see some variables before it and some after.
     """
 
     def __init__(self, inputs: tuple[Input, ...], structure: Any, program: NumpyProgram | JaxProgram, report: Report) -> None:
@@ -54,8 +56,7 @@ class Function:
         self._structure, self._program, self._call = structure, program, program.run
         self._watched = False
         self._signature = Signature(inputs, program.source.sizes)
-        self._updates = bool(program.schedule.updates)
-        self._lock = threading.Lock()
+        self._updates = UpdateLock(program.schedule.updates) if program.schedule.updates else None
 
     @property
     def source(self) -> SourceText:
@@ -79,10 +80,14 @@ class Function:
 
     def __call__(self, *values: Any) -> Any:
         """Run on these values. Raises :class:`ShapeError` and :class:`DTypeError` for values that do not fit the inputs."""
-        bound = self._signature.remembered(values)
-        if bound is None:
-            values, bound = self._signature.checked(values)
-        return self._run(values, bound)
+        try:
+            bound = self._signature.remembered(values)
+            if bound is None:
+                values, bound = self._signature.checked(values)
+            return self._run(values, bound)
+        except GraphcError as error:
+            __tracebackhide__ = True  # pytest and IPython leave this frame out
+            raise trimmed(error) from error.__cause__
 
     def prepared(self, *values: Any) -> Callable[..., Any]:
         """The call for values of the shapes and dtypes of these, which are then not looked at again. Raises as a call does."""
@@ -166,9 +171,9 @@ class Function:
 
     def _run(self, values: Sequence[Any], bound: tuple[int, ...]) -> Any:
         try:
-            if not self._updates:
+            if self._updates is None:
                 return structured(self._structure, self._call(values, bound))
-            with self._lock:
+            with self._updates:
                 return structured(self._structure, self._call(values, bound))
         except GraphcError:
             raise

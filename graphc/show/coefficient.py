@@ -3,36 +3,54 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from graphc.core.sizes import Dim, Size
 from graphc.show.names import short_number, tex_name
-from graphc.show.notation import ATOM, NOTATIONS, POWER, SUM, TEXT, Form, Notation
+from graphc.show.notation import ATOM, POWER, SUM, TEX, TEXT, Form, Notation
 
 _DIGITS: Final = 8  # of a number that is spelt longer is asked whether it is a fraction
 _LARGEST: Final = 10_000
 _NUMBER: Final = re.compile(r"-?[\d.]+(e-?\d+)?")
 
 
+Number: TypeAlias = int | Fraction
+Writer: TypeAlias = Callable[[Notation], Form]
+"""What writes something in one notation or the other."""
+
+
+def both(text: Form, tex: Form) -> Writer:
+    """What is known in both notations."""
+    return lambda notation: text if notation is TEXT else tex
+
+
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """One factor of a product, in both notations: perhaps to a whole power, perhaps transposed.
+    """One factor of a product: perhaps to a whole power, perhaps transposed. Those that are the same text are the same.
 
-    ``positive``: a size, which is never 0. ``square`` is what the square of a root is, and what is ``idempotent`` is its own square.
+    It is written for a page when that is asked for, since of most nothing but the text is. ``positive``: a size, which is never 0.
+    ``square`` is what the square of a root is, and what is ``idempotent`` is its own square.
     """
 
-    forms: tuple[Form, Form]
+    text: Form
+    write: Writer = field(compare=False)
     power: int = 1
     turned: bool = False
     positive: bool = False
-    square: tuple[Form, Form] | None = None
+    square: Factor | None = field(default=None, compare=False)
     idempotent: bool = False
+
+    @classmethod
+    def of(cls, write: Writer) -> Factor:
+        """The factor that is written so."""
+        return cls(write(TEXT), write)
 
     def form(self, notation: Notation) -> Form:
         """The factor as it is written."""
-        form = self.forms[notation is not TEXT]
+        form = self.text if notation is TEXT else self.write(notation)
         if self.power == 1 and not self.turned:
             return form
         inverse, turned = _INVERSE[notation is not TEXT]
@@ -51,48 +69,50 @@ _INVERSE: Final = (("⁻¹", "⁻ᵀ"), ("^{-1}", r"^{-\top}"))
 class Scale:
     """``above * factors / (below * divisors)``; ``above`` carries the sign."""
 
-    above: Fraction = Fraction(1)
-    below: Fraction = Fraction(1)
+    above: Number = 1
+    below: Number = 1
     factors: tuple[Factor, ...] = ()
     divisors: tuple[Factor, ...] = ()
 
     def __mul__(self, other: Scale) -> Scale:
-        if other == ONE:
+        if other is ONE or other == ONE:
             return self
-        if self == ONE:
+        if self is ONE or self == ONE:
             return other
         above, below = _reduced(self.above * other.above, self.below * other.below)
         factors, divisors = _cancelled(merged(self.factors + other.factors), merged(self.divisors + other.divisors))
-        return Scale(above, below, factors, divisors)
+        return _scale(above, below, factors, divisors)
 
     def inverse(self) -> Scale:
         """One over it."""
+        if self is ONE:
+            return self
         sign = -1 if self.above < 0 else 1
         above, below = _reduced(self.below * sign, abs(self.above))
-        return Scale(above, below, self.divisors, self.factors)
-
-    def negative(self) -> Scale:
-        """With the other sign."""
-        return replace(self, above=-self.above)
+        return _scale(above, below, self.divisors, self.factors)
 
     @property
     def unsigned(self) -> Scale:
         """Without its sign."""
-        return replace(self, above=abs(self.above))
+        return self if self.above > 0 else _scale(-self.above, self.below, self.factors, self.divisors)
 
     @property
     def bare(self) -> Scale:
         """Without its number."""
-        return Scale(factors=self.factors, divisors=self.divisors)
+        return _scale(1, 1, self.factors, self.divisors)
 
     def plus(self, other: Scale) -> Scale:
         """The sum with a scale that differs in the number alone."""
         above, below = _reduced(self.above * other.below + other.above * self.below, self.below * other.below)
-        return replace(self, above=above, below=below)
+        return _scale(above, below, self.factors, self.divisors)
 
 
 ONE: Final = Scale()
-MINUS_ONE: Final = Scale(Fraction(-1))
+MINUS_ONE: Final = Scale(-1)
+
+
+def _scale(above: Number, below: Number, factors: tuple[Factor, ...], divisors: tuple[Factor, ...]) -> Scale:
+    return Scale(above, below, factors, divisors) if factors or divisors or above != 1 or below != 1 else ONE
 
 
 def number_scale(text: str, value: Any) -> Scale | None:
@@ -105,45 +125,54 @@ def number_scale(text: str, value: Any) -> Scale | None:
     number = Fraction(text)
     near = number.limit_denominator(_LARGEST)
     if len(text) > _DIGITS and near and value.dtype.type(near.numerator / near.denominator) == value:
-        return Scale(Fraction(near.numerator), Fraction(near.denominator))
-    above, below = _reduced(number, Fraction(1))
-    return Scale(above, below)
+        return _scale(near.numerator, near.denominator, (), ())
+    return _scale(*_reduced(_whole(number), 1), (), ())
 
 
 def size_scale(size: Dim) -> Scale:
     """A size as a scale: of a product of names each is a factor."""
     if not isinstance(size, Size):
-        return Scale(Fraction(size))
+        return _scale(size, 1, (), ())
     (monomial, count), *more = size.terms
     if more or not all(isinstance(atom, str) for atom in monomial):
         text = str(size)
         level = SUM if more else ATOM
-        return Scale(factors=(Factor((Form(text, level), Form(NOTATIONS[1].attribute(text), level)), positive=True),))
-    names = [Factor((Form(str(atom)), Form(tex_name(str(atom)))), positive=True) for atom in monomial]
-    return Scale(Fraction(count), factors=merged(tuple(names)))
+        return Scale(factors=(_positive(Form(text, level), Form(TEX.attribute(text), level)),))
+    names = [_positive(Form(str(atom)), Form(tex_name(str(atom)))) for atom in monomial]
+    return Scale(count, factors=merged(tuple(names)))
 
 
-def digits(number: Fraction) -> str:
+def _positive(text: Form, tex: Form) -> Factor:
+    return Factor(text, both(text, tex), positive=True)
+
+
+def digits(number: Number) -> str:
     """A positive number as it is written."""
     return short_number(float(number))
 
 
-def _reduced(above: Fraction, below: Fraction) -> tuple[Fraction, Fraction]:
+def _whole(number: Fraction) -> Number:
+    return number.numerator if number.denominator == 1 else number
+
+
+def _reduced(above: Number, below: Number) -> tuple[Number, Number]:
     """In lowest terms where both are whole; halves, quarters ... go below the line, other decimals stay what they were."""
-    if not above:
-        return above, Fraction(1)
+    if not above or (above == 1 and below == 1):
+        return above, 1
     if below.numerator == 1:
-        above, below = above / below, Fraction(1)
+        above, below = _whole(Fraction(above) / below), 1
     if abs(above).numerator == 1 and above.denominator & (above.denominator - 1) == 0:
-        above, below = Fraction(1 if above > 0 else -1), below * above.denominator
+        above, below = 1 if above > 0 else -1, _whole(Fraction(below * above.denominator))
     if above.denominator == below.denominator == 1:
-        whole = above / below
-        above, below = Fraction(whole.numerator), Fraction(whole.denominator)
+        whole = Fraction(above.numerator, below.numerator)
+        above, below = whole.numerator, whole.denominator
     return above, below
 
 
 def merged(factors: tuple[Factor, ...]) -> tuple[Factor, ...]:
     """Equal factors as one to a power."""
+    if len(factors) < 2 and all(factor.power == 1 for factor in factors):
+        return factors
     found: dict[Factor, int] = {}
     for factor in factors:
         base = replace(factor, power=1)
@@ -157,7 +186,7 @@ def _squared(factor: Factor) -> Factor:
         return replace(factor, power=1)
     if factor.square is None or factor.power % 2 or factor.turned:
         return factor
-    return Factor(factor.square, factor.power // 2)
+    return replace(factor.square, power=factor.square.power * (factor.power // 2))
 
 
 def _cancelled(factors: tuple[Factor, ...], divisors: tuple[Factor, ...]) -> tuple[tuple[Factor, ...], tuple[Factor, ...]]:

@@ -181,7 +181,7 @@ def _fitted(node: Tensor, terms: Mapping[Tensor, Term], named: set[Tensor], give
 
 
 def _placeholder(node: Tensor, term: Term) -> Term:
-    return atom(Form(_PLACEHOLDER), Form(_PLACEHOLDER), shape_of(node)).times(ONE if node.label else _plain(term.scale))
+    return atom(lambda notation: Form(_PLACEHOLDER), shape_of(node)).times(ONE if node.label else _plain(term.scale))
 
 
 def _breaks(term: Term, width: int) -> bool:
@@ -338,16 +338,15 @@ def _leaf(node: Tensor, names: Mapping[Tensor, str]) -> Term:
         if leaf_number(node) is not None:
             return leaf_term(node)
         if _is_row(node):
-            text, tex = [
-                Form(f"[{', '.join(notation.number(short_number(value)).text for value in node.value)}]") for notation in NOTATIONS
-            ]
-            return atom(text, tex, node.shape)
+            return atom(
+                lambda notation: Form(f"[{', '.join(notation.number(short_number(value)).text for value in node.value)}]"), node.shape
+            )
     return _named(node, plain_name(node.label) if node.label else node.kind)
 
 
 def _named(node: Tensor, name: str) -> Term:
     level = POWER if "/" in name else ATOM  # a derivative is a fraction
-    return atom(Form(name, level), Form(tex_name(name), level), shape_of(node))
+    return atom(lambda notation: Form(notation.name(name), level), shape_of(node))
 
 
 def _is_row(node: Tensor) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from graphc.core import Tensor
 
 _PLAIN: Final = re.compile(r"[^\W\d][\w.]*['′]*")
-_INDEXED: Final = re.compile(r"([^\W\d_])(?:_?(\d+)|_(t))(['′]*)")
+_INDEXED: Final = re.compile(r"([^\W\d_])(?:_?(\d+)|_([^\W_]{1,3}))?(['′]*)")
 _TEX_ESCAPES: Final = str.maketrans({c: f"\\{c}" for c in "{}$&#_%"} | {"\\": r"\backslash ", "^": r"\hat{}", "~": r"\sim ", "ᵀ": r"^\top"})
 
 
@@ -36,8 +36,9 @@ def tex_name(name: str) -> str:
         return rf"\frac{{\partial {tex_name(above[1:])}}}{{\partial {tex_name(below)}}}"
     indexed = _INDEXED.fullmatch(name)
     if indexed:
-        return f"{indexed[1]}_{{{indexed[2] or indexed[3]}}}{indexed[4].replace('′', chr(39))}"
-    if name.isdigit() or (len(name) == 1 and name.isalpha()):
+        index = indexed[2] or indexed[3]
+        return indexed[1] + (f"_{{{index}}}" if index else "") + indexed[4].replace("′", "'")
+    if name.isdigit():
         return name
     word = name.strip('"').translate(_TEX_ESCAPES).replace(" ", r"\ ")
     return rf"\mathrm{{{word}}}"

@@ -9,11 +9,16 @@ from graphc.core import Op, Tensor, bodies, input, toposort
 from graphc.show.notation import is_layout
 from graphc.show.template import op_of
 
+_FACTOR: Final = "product rule: times what this factor is multiplied by"
+_OTHER: Final = "chain rule: the operation's own vector-Jacobian product"
 _Fits = Callable[[Tensor, int, Any, Collection[Tensor]], bool]
 _KINDS: Final[tuple[tuple[_Fits, str], ...]] = (
     (lambda node, index, local, read: isinstance(local, int) and local == 1, "sum rule: it changes as much as this term"),
     (lambda node, index, local, read: isinstance(local, int) and local == -1, "sum rule: it changes as much as this term, the other way"),
-    (lambda node, index, local, read: local is not None and _is_straight(node, index), "product rule: times what this factor is multiplied by"),
+    (
+        lambda node, index, local, read: local is not None and _is_straight(node, index),
+        _FACTOR,
+    ),
     (lambda node, index, local, read: local is not None, "chain rule, element by element: times the slope"),
     (lambda node, index, local, read: _is_choice(node, index), "a choice: back to what was chosen"),
     (lambda node, index, local, read: _is_factor(node, index, read), "product rule: times the other factor, transposed"),
@@ -32,7 +37,7 @@ def reason(node: Tensor, index: int, local: Any, read: Collection[Tensor]) -> st
     if bodies(node):
         loops = "carries" in op_of(node).attributes
         return "a loop: its derivative is a loop that runs backwards" if loops else "a call: back through what it does"
-    words = next((words for fits, words in _KINDS if fits(node, index, local, read)), "chain rule: the operation's own vector-Jacobian product")
+    words = next((words for fits, words in _KINDS if fits(node, index, local, read)), _OTHER)
     note = op_of(node).kink_note
     return f"{words}; where it has none: {note}" if note else words
 

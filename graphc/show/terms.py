@@ -10,19 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
-from graphc.core import OPS, Bundle, Constant, Tensor, dtypes, sizes
+from graphc.core import OPS, Bundle, Constant, Tensor, sizes
 from graphc.core.errors import ShapeError
 from graphc.core.sizes import Shape
 from graphc.show.bodies import written_as
-from graphc.show.coefficient import MINUS_ONE, ONE, Factor, Scale, digits, merged, number_scale, size_scale
+from graphc.show.coefficient import MINUS_ONE, ONE, Factor, Scale, Writer, digits, merged, number_scale, size_scale
 from graphc.show.names import short_number
 from graphc.show.notation import (
     ATOM,
     JUXTAPOSED,
-    NOTATIONS,
     POWER,
     PRODUCT,
     SUM,
@@ -81,12 +79,12 @@ class Term:
         """The whole term as one factor of a product."""
         if self.scale == ONE and self.kind in ("piece", "matrix") and len(self.items) == 1:
             return self.items[0]
-        return Factor((self.form(NOTATIONS[0]), self.form(NOTATIONS[1])))
+        return Factor.of(self.form)
 
 
-def atom(text: Form, tex: Form, shape: Shape) -> Term:
-    """A term of one piece."""
-    return piece(Factor((text, tex)), shape)
+def atom(write: Writer, shape: Shape) -> Term:
+    """A term of one piece, which is written so."""
+    return piece(Factor.of(write), shape)
 
 
 def piece(factor: Factor, shape: Shape) -> Term:
@@ -103,10 +101,10 @@ def leaf_term(node: Constant) -> Term:
     """A constant of equal elements: a number, unless it is one that does not go with others."""
     text = leaf_number(node)
     assert text is not None
-    scale = number_scale(text, node.value.reshape(-1)[0]) if dtypes.is_inexact(node.dtype) or node.dtype.startswith(("int", "uint")) else None
+    scale = number_scale(text, node.value.reshape(-1)[0]) if node.dtype != "bool" else None
     if scale is not None:
         return Term(scale, "scalar", ())
-    return atom(NOTATIONS[0].number(text), NOTATIONS[1].number(text), ())
+    return atom(lambda notation: notation.number(text), ())
 
 
 class Operand(NamedTuple):
@@ -135,6 +133,10 @@ def standing(x: Operand) -> Operand:
 
 # ---------------------------------------------------------------- how a term is written
 def _written(term: Term, notation: Notation) -> Form:
+    if term.scale is ONE and term.kind == "piece":
+        return term.items[0].form(notation)
+    if term.scale.unsigned is not ONE:
+        term = _upright(term)
     scale = term.scale
     if scale.above == 0:
         return Form("0")
@@ -150,6 +152,14 @@ def _written(term: Term, notation: Notation) -> Form:
     if scale.above > 0:
         return form
     return Form(f"-{notation.bracketed(form.text) if form.level >= SUM else form.text}", PRODUCT, form.greedy)
+
+
+def _upright(term: Term) -> Term:
+    """A difference with its terms exchanged, where that takes a minus off the front: (b - a) / n for -(a - b) / n."""
+    if term.kind != "sum" or term.scale.above > 0 or all(part.scale.above > 0 for part in term.terms):
+        return term
+    parts = _ordered([part.times(MINUS_ONE) for part in term.terms])
+    return Term(term.scale.unsigned, "sum", term.shape, terms=tuple(parts))
 
 
 def _calls_last(factors: Sequence[Factor]) -> list[Factor]:
@@ -293,8 +303,8 @@ def _repeated(term: Term, shape: Shape) -> Term:
     return Term(term.scale, "matrix", shape, tuple(items))
 
 
-_ONES: Final = Factor((Form(NOTATIONS[0].ones), Form(NOTATIONS[1].ones)))
-_IDENTITY: Final = Factor((Form("I"), Form("I")))
+_ONES: Final = Factor.of(lambda notation: Form(notation.ones))
+_IDENTITY: Final = Factor.of(lambda notation: Form("I"))
 
 
 def _ones(term: Term, shape: Shape) -> Term:
@@ -360,7 +370,7 @@ def _as_row(x: Operand) -> Term:
 
 
 def _as_matrix(x: Operand) -> Term:
-    found = oriented(x)
+    found = _upright(oriented(x))
     return _ones(found, x.node.shape) if _is_scalar(found) else found
 
 
@@ -370,7 +380,7 @@ def _multiply(node: Tensor, operands: Sequence[Operand]) -> Term:
         return b.scaled_to(_as_scalar(a).scale * b.scale)
     if _is_scalar(b):
         return a.times(_as_scalar(b).scale)
-    return _outer(node, operands) or _elementwise(node, a, b)
+    return _outer(node, operands) or _elementwise(node, _upright(a), _upright(b))
 
 
 def _outer(node: Tensor, operands: Sequence[Operand]) -> Term | None:
@@ -430,8 +440,8 @@ def _rsqrt(node: Tensor, operands: Sequence[Operand]) -> Term | None:
 
 def _sqrt(node: Tensor, operands: Sequence[Operand]) -> Term:
     term = operands[0].term
-    text, tex = [fill(node, [term.form(notation)], notation) for notation in NOTATIONS]
-    return piece(Factor((text, tex), square=(term.form(NOTATIONS[0]), term.form(NOTATIONS[1]))), node.shape)
+    factor = Factor.of(lambda notation: fill(node, [term.form(notation)], notation))
+    return piece(replace(factor, square=Factor.of(term.form)), node.shape)
 
 
 def _power(node: Tensor, operands: Sequence[Operand]) -> Term | None:
@@ -453,7 +463,7 @@ def _to_the(base: Term, power: int) -> Term:
         return Term(Scale(factors=factors, divisors=divisors), "scalar", ())
     factor = base.factor
     if factor.turned or factor.power > 1:
-        factor = Factor((factor.form(NOTATIONS[0]), factor.form(NOTATIONS[1])))
+        factor = Factor.of(factor.form)
     (factor,) = merged((replace(factor, power=power),))
     return piece(factor, () if _is_scalar(base) else base.shape)
 
@@ -482,8 +492,8 @@ def _cast(node: Tensor, operands: Sequence[Operand]) -> Term | None:
 
 def _indicator(condition: Term) -> Term:
     """1 where it holds, 0 elsewhere."""
-    text, tex = [Form(notation.indicator.replace("$x", condition.form(notation).text)) for notation in NOTATIONS]
-    return piece(Factor((text, tex), idempotent=True), condition.shape)
+    factor = Factor.of(lambda notation: Form(notation.indicator.replace("$x", condition.form(notation).text)))
+    return piece(replace(factor, idempotent=True), condition.shape)
 
 
 # ---------------------------------------------------------------- sums
@@ -500,7 +510,7 @@ def _total(node: Tensor, a: Term, b: Term) -> Term:
     shape = _meeting(node, a, b)
     terms = _collected([*_terms(a), *_terms(b)])
     if not terms:
-        return Term(Scale(Fraction(0)), "scalar", ())
+        return Term(Scale(0), "scalar", ())
     if len(terms) == 1:
         return replace_shape(terms[0], shape) if terms[0].kind != "scalar" else terms[0]
     common = _common(terms)
@@ -582,9 +592,13 @@ def _part(node: Tensor, operands: Sequence[Operand]) -> Term | None:
     whole = node.inputs[0]
     if op_of(whole).name != "slogdet" or node.attrs[0] != 1:
         return None
-    text, tex = [operands[0].term.form(notation).text for notation in NOTATIONS]
-    inner = text.removeprefix("slogdet("), tex.removeprefix(r"\operatorname{slogdet}(")
-    return atom(Form(f"log |det({inner[0]}|"), Form(rf"\log |\det({inner[1]}|"), node.shape)
+    inner = operands[0].term  # slogdet(a)
+
+    def write(notation: Notation) -> Form:
+        log, call = ("log ", "slogdet(") if notation is TEXT else (r"\log ", r"\operatorname{slogdet}(")
+        return Form(f"{log}|{log[:-4]}det({inner.form(notation).text.removeprefix(call)}|")
+
+    return atom(write, node.shape)
 
 
 def _identity(node: Tensor, operands: Sequence[Operand]) -> Term | None:
@@ -603,13 +617,8 @@ def _einsum(node: Tensor, operands: Sequence[Operand]) -> Term | None:
         return None
     letters = str.maketrans("".join(labels), INDICES[: len(labels)])
     summed = "".join([label for label in labels if label not in out])
-    forms = [
-        _indexed(
-            [x.term for x in operands], [one.translate(letters) for one in inner], summed.translate(letters), out.translate(letters), n
-        )
-        for n in NOTATIONS
-    ]
-    return atom(forms[0], forms[1], node.shape)
+    terms, indices = [x.term for x in operands], [one.translate(letters) for one in inner]
+    return atom(lambda notation: _indexed(terms, indices, summed.translate(letters), out.translate(letters), notation), node.shape)
 
 
 INDICES: Final = "ijklmnprst"
@@ -641,8 +650,7 @@ def _by_template(node: Tensor, operands: Sequence[Operand]) -> Term:
     scale = ONE
     if i is not None and terms[i].kind != "scalar" and terms[i].scale != ONE and terms[i].scale.above != 0:
         scale, terms[i] = terms[i].scale, terms[i].body
-    forms = [fill(node, [term.form(notation) for term in terms], notation) for notation in NOTATIONS]
-    return atom(forms[0], forms[1], shape_of(node)).times(scale)
+    return atom(lambda notation: fill(node, [term.form(notation) for term in terms], notation), shape_of(node)).times(scale)
 
 
 def _linear(node: Tensor) -> int | None:
@@ -658,9 +666,10 @@ def _inverse_times(node: Tensor, operands: Sequence[Operand]) -> Term | None:
     if node.ndim > 2 or operands[0].node.ndim > 2:
         return None
     a, b = operands[0], _as_matrix(operands[1])
-    text, tex = [_marked(a.term.body.form(notation), node, notation) for notation in NOTATIONS]
+    body = a.term.body
+    factor = Factor.of(lambda notation: _marked(body.form(notation), node, notation))
     scale = a.term.scale.inverse() * b.scale if a.term.scale.above else b.scale
-    return aligned(Term(scale, "matrix", b.shape, (Factor((text, tex)), *_chain(b))), node.shape)
+    return aligned(Term(scale, "matrix", b.shape, (factor, *_chain(b))), node.shape)
 
 
 def _marked(form: Form, node: Tensor, notation: Notation) -> Form:

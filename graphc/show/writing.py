@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from graphc.core import Op, Tensor
-from graphc.show.notation import ATOM, COMPARISON, JUXTAPOSED, POWER, PRODUCT, SUM, TEXT, Form, Notation, see_through
+from graphc.show.notation import ATOM, COMPARISON, JUXTAPOSED, POWER, PRODUCT, SUM, TEX, TEXT, Form, Notation, see_through
 from graphc.show.template import op_of, split, template_of, value_text
 
+_TALL: Final = (r"\frac", r"\sum", r"\prod", r"\left[", r"\begin")
+"""What round brackets on a page have to grow for."""
 _SUMS: Final = re.compile(r"(Σ|Π|\\sum|\\prod)(_\{[\d,]+\}|[₀-₉,]*)$")
 """Prefixes that take in a whole product without brackets."""
 
@@ -39,8 +41,19 @@ def fill_template(node: Tensor, template: str, operands: Sequence[Form], notatio
         last = _operand(node, name, place, operands, notation)
         texts[-1], text = _joined(texts[-1], last.text)
         texts += [text, literal]
+    if notation is TEX and _is_call(literals) and any(tall in text for text in texts for tall in _TALL):
+        texts[0], texts[-1] = texts[0].replace("(", r"\left("), texts[-1][:-1] + r"\right)"
     open_end = bool(slots) and not literals[-1] and not last.text.endswith((")", "}"))
     return Form("".join(texts), _level(node, template, places), open_end and (last.greedy or _greedy(op_of(node), literals)))
+
+
+def _is_call(literals: tuple[str, ...]) -> bool:
+    """Whether one pair of round brackets takes in all operands."""
+    return literals[0].count("(") == 1 and literals[-1].endswith(")") and sum(map(_brackets, literals)) == 2
+
+
+def _brackets(literal: str) -> int:
+    return literal.count("(") + literal.count(")")
 
 
 def _joined(before: str, text: str) -> tuple[str, str]:

@@ -21,7 +21,7 @@ def sympy() -> Any:
 
 def flat(e: Any) -> list[Any]:
     """The entries of a matrix or an array in row-major order."""
-    return list(e.flat()) if hasattr(e, "flat") else list(sympy().flatten(e.tolist()))
+    return list(e.flat()) if callable(getattr(e, "flat", None)) else list(sympy().flatten(e.tolist()))
 
 
 FORMS: Final[dict[str, str]] = {

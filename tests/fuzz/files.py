@@ -45,7 +45,20 @@ MEMORY = 1 << 30
 """Bytes that the process may take beyond those that it has before the first file."""
 GROWTH = 200_000
 """Kilobytes by which one file may raise the peak of memory."""
-RUNS = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.", "socket.", "shutil.", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "ctypes.dlopen")
+RUNS = (
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "subprocess.",
+    "socket.",
+    "shutil.",
+    "os.remove",
+    "os.rename",
+    "os.mkdir",
+    "os.rmdir",
+    "ctypes.dlopen",
+)
 """Audit events of what no reader does."""
 
 

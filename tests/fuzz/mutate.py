@@ -7,7 +7,25 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-NUMBERS: list[Any] = [0, 1, -1, 2, 7, 255, 256, 1 << 15, 1 << 20, (1 << 31) - 1, 1 << 31, 1 << 40, 1 << 60, (1 << 63) - 1, 1 << 63, 1 << 64, -(1 << 63)]
+NUMBERS: list[Any] = [
+    0,
+    1,
+    -1,
+    2,
+    7,
+    255,
+    256,
+    1 << 15,
+    1 << 20,
+    (1 << 31) - 1,
+    1 << 31,
+    1 << 40,
+    1 << 60,
+    (1 << 63) - 1,
+    1 << 63,
+    1 << 64,
+    -(1 << 63),
+]
 NUMBERS += [10**400, 0.5, -0.0, 1e308, 1e-320, float("nan"), float("inf"), float("-inf"), True, False]
 CANARY = "graphc_canary"
 """A name that occurs in the texts below alone: where it is run, and not quoted, a file is written or a process started."""
@@ -17,7 +35,19 @@ TEXTS = [
     _CALL, f"'+{_CALL}+'", f'"+{_CALL}+"', f"\n{_CALL}\n", f"\u2028{_CALL}#", f"float32)\n{_CALL}\n(", f"{{{_CALL}}}", f"0) or {_CALL} or (0",
     "float32", "float64", "bfloat16", "int64", "bool", "object", "O", "U8", "complex128", "relu", "Dense", "LSTM", "Sequential", "Model", "batch", "n", "make", "import_module", "__class__", "eval",
 ]  # fmt: skip
-BYTES = [b"", b"\0", b"\xff" * 8, b"\0" * 8, b"\x1f\x8b\x08", b"PK\x03\x04", b"\x89HDF", (1 << 60).to_bytes(8, "little"), (1 << 31).to_bytes(4, "big"), b"[" * 5000, b"cos\nsystem\n(U\x04truetR."]
+BYTES = [
+    b"",
+    b"\0",
+    b"\xff" * 8,
+    b"\0" * 8,
+    b"\x1f\x8b\x08",
+    b"PK\x03\x04",
+    b"\x89HDF",
+    (1 << 60).to_bytes(8, "little"),
+    (1 << 31).to_bytes(4, "big"),
+    b"[" * 5000,
+    b"cos\nsystem\n(U\x04truetR.",
+]
 
 
 def bytes_changed(data: bytes, rng: random.Random) -> bytes:

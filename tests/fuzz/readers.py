@@ -61,7 +61,13 @@ def _read_weights(path: Path) -> None:
 
 # ---------------------------------------------------------------- models
 def _stack() -> Any:
-    parts = [layers.Dense(3, "relu", kernel_regularizer="l2"), layers.BatchNormalization(), layers.Dropout(0.3), layers.PReLU(), layers.Dense(1)]
+    parts = [
+        layers.Dense(3, "relu", kernel_regularizer="l2"),
+        layers.BatchNormalization(),
+        layers.Dropout(0.3),
+        layers.PReLU(),
+        layers.Dense(1),
+    ]
     model = nn.Sequential([nn.Input((4,)), *parts])
     schedule = nn.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
     metrics = [nn.metrics.AUC(num_thresholds=5), "mae", nn.metrics.MeanIoU(2)]
@@ -78,7 +84,9 @@ def _graph() -> Any:
 
 
 def _sequence() -> Any:
-    return nn.Sequential([nn.Input((3, 2)), layers.Bidirectional(layers.LSTM(2, return_sequences=True)), layers.GRU(2), layers.RepeatVector(2)])
+    return nn.Sequential(
+        [nn.Input((3, 2)), layers.Bidirectional(layers.LSTM(2, return_sequences=True)), layers.GRU(2), layers.RepeatVector(2)]
+    )
 
 
 def _image() -> Any:
@@ -126,7 +134,9 @@ def _read_checkpoint(path: Path) -> None:
 
 # ---------------------------------------------------------------- weights of Keras
 def _keras_model() -> Any:
-    return nn.Sequential([nn.Input((3,)), layers.Dense(2, name="dense"), layers.BatchNormalization(name="norm"), layers.Dense(1, name="last")])
+    return nn.Sequential(
+        [nn.Input((3,)), layers.Dense(2, name="dense"), layers.BatchNormalization(name="norm"), layers.Dense(1, name="last")]
+    )
 
 
 @functools.cache
@@ -183,7 +193,10 @@ def _read_function(path: Path) -> None:
 
 # ---------------------------------------------------------------- data sets
 def _idx() -> Sequence[Any]:
-    return [{"zero": 0, "code": 8, "axes": 0, "shape": [2, 3, 3], "data": bytes(18)}, {"zero": 0, "code": 8, "axes": 0, "shape": [5], "data": bytes(5)}]
+    return [
+        {"zero": 0, "code": 8, "axes": 0, "shape": [2, 3, 3], "data": bytes(18)},
+        {"zero": 0, "code": 8, "axes": 0, "shape": [5], "data": bytes(5)},
+    ]
 
 
 def _read_idx(path: Path) -> None:
@@ -218,11 +231,29 @@ def _all(tree: Any) -> bytes:
 
 
 _SAFETENSORS = ("nn/weights.py", "core/files.py")
-_CONFIGS = ("nn/saving.py", "nn/configured.py", "nn/naming.py", "nn/wiring.py", "nn/model.py", "nn/layer.py", "nn/functional.py", "nn/allowance.py")
-_PARTS = ("nn/initializers.py", "nn/optimizers/base.py", "nn/layers/dense.py", "nn/layers/recurrent.py", "nn/layers/convolution.py", "core/op.py")
+_CONFIGS = (
+    "nn/saving.py",
+    "nn/configured.py",
+    "nn/naming.py",
+    "nn/wiring.py",
+    "nn/model.py",
+    "nn/layer.py",
+    "nn/functional.py",
+    "nn/allowance.py",
+)
+_PARTS = (
+    "nn/initializers.py",
+    "nn/optimizers/base.py",
+    "nn/layers/dense.py",
+    "nn/layers/recurrent.py",
+    "nn/layers/convolution.py",
+    "core/op.py",
+)
 READERS: dict[str, Reader] = {
     "weights": Reader(_weights, lambda tree: to_safetensors(tree, "graphc", lambda texts, parts: ""), _read_weights, _SAFETENSORS),
-    "model": Reader(_models, lambda tree: to_safetensors(tree, "graphc", _digest_of_model), _read_model, (*_SAFETENSORS, *_CONFIGS, *_PARTS)),
+    "model": Reader(
+        _models, lambda tree: to_safetensors(tree, "graphc", _digest_of_model), _read_model, (*_SAFETENSORS, *_CONFIGS, *_PARTS)
+    ),
     "checkpoint": Reader(
         _checkpoints, lambda tree: to_safetensors(tree, "graphc", _digest_of_model), _read_checkpoint, (*_SAFETENSORS, *_CONFIGS)
     ),
@@ -234,10 +265,14 @@ READERS: dict[str, Reader] = {
     ),
     "keras": Reader(_h5, to_h5, _read_keras, ("nn/keras_weights.py",)),
     "keras bytes": Reader(_h5_bytes, _all, _read_keras, ("nn/keras_weights.py",)),
-    "keras archive": Reader(_h5_bytes, lambda tree: to_zip({"model.weights.h5": _all(tree)}), _read_keras, ("nn/keras_weights.py", "datasets/unpack.py")),
+    "keras archive": Reader(
+        _h5_bytes, lambda tree: to_zip({"model.weights.h5": _all(tree)}), _read_keras, ("nn/keras_weights.py", "datasets/unpack.py")
+    ),
     "idx": Reader(_idx, to_idx, _read_idx, ("datasets/idx.py",)),
     "idx, gzipped": Reader(_idx, lambda tree: gzipped(to_idx(tree)), _read_idx, ("datasets/idx.py", "datasets/unpack.py")),
-    "zip": Reader(lambda: [{"all": bytes(99)}], lambda tree: to_zip({"a.npy": _all(tree)}, 8), _read_member, ("datasets/unpack.py", "zipfile.py")),
+    "zip": Reader(
+        lambda: [{"all": bytes(99)}], lambda tree: to_zip({"a.npy": _all(tree)}, 8), _read_member, ("datasets/unpack.py", "zipfile.py")
+    ),
     "pickle": Reader(_pairs, _all, lambda path: pickled.read_pairs(path.read_bytes(), 1), ("datasets/pickled.py",)),
     "machine": Reader(_machines, lambda tree: json_text(tree).encode("utf-8", "surrogatepass"), _read_machine, ("lower/machine.py",)),
 }

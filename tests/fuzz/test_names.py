@@ -82,7 +82,9 @@ def test_source(name: str, backend: str) -> None:
 
 def _calls(source: str) -> list[str]:
     """The kinds of what a source consists of, in its order; an import or a call of something else would be one more, or another."""
-    calls = [ast.dump(node.func) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    calls = [
+        ast.dump(node.func) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
     return [re.sub(r"id='[^']*(graphc_canary|plain|v|write|input|x|script|abc|n|31m|end)[^']*'", "id", call) for call in calls]
 
 
@@ -129,7 +131,18 @@ def test_latex(name: str) -> None:
     *_, loss = programs(name)
     *_, plain = programs("plain")
     latex, other = gc.formula(loss).latex, gc.formula(plain).latex
-    escapes = {r"\textbackslash", r"\textasciicircum", r"\textasciitilde", r"\backslash", r"\text", r"\mathit", r"\mathrm", r"\sim", r"\wedge", r"\char"}
+    escapes = {
+        r"\textbackslash",
+        r"\textasciicircum",
+        r"\textasciitilde",
+        r"\backslash",
+        r"\text",
+        r"\mathit",
+        r"\mathrm",
+        r"\sim",
+        r"\wedge",
+        r"\char",
+    }
     assert set(re.findall(r"\\[A-Za-z]+", latex)) - escapes <= set(re.findall(r"\\[A-Za-z]+", other))
     unescaped = re.sub(r"\\[\\{}%$#&_]", "", latex)
     assert unescaped.count("{") == unescaped.count("}")

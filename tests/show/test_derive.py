@@ -277,12 +277,14 @@ def test_a_step_has_a_local_derivative_a_running_one_and_a_reason():
     x, w, b = _x("X", (6, 3)), _x("W", (3, 2)), _x("b", (2,))
     h = gc.relu((x @ w + b).named("A")).named("H")
     found = gc.derive(gc.mean(h).named("loss"), w)
-    assert found.text == """∂loss/∂W, step by step
+    assert (
+        found.text
+        == """∂loss/∂W, step by step
 
 Values
-  t1 = X W      (6 × 2)
-  A = t1 + b    (6 × 2)
-  H = relu(A)   (6 × 2)
+  t1 = X W        (6 × 2)
+  A = t1 + b      (6 × 2)
+  H = relu(A)     (6 × 2)
   loss = mean(H)
 
 Chain rule
@@ -303,11 +305,12 @@ Chain rule
   5. t1 = X W
      g ↦ Xᵀ g
      product rule: times the other factor, transposed
-     ∂loss/∂W = Xᵀ ∂loss/∂t1 = Xᵀ 1[A > 0] / 12  (3 × 2)
+     ∂loss/∂W = Xᵀ ∂loss/∂t1 = Xᵀ · 1[A > 0] / 12  (3 × 2)
 
 Result
-  ∂loss/∂W = Xᵀ 1[A > 0] / 12
+  ∂loss/∂W = Xᵀ · 1[A > 0] / 12
   where A = X W + b  (6 × 2)"""
+    )
 
 
 def test_paths_join():

@@ -206,9 +206,12 @@ def test_passes_fit_together(step_page, step):
 
 def test_a_rule_says_what_it_touched(step_page):
     data = step_page[1]
-    fired = [(data["rules"][rule]["name"], p, before, made) for p, s in enumerate(data["passes"]) for rule, before, _, made in s["rules"]]
-    name, p, before, made = next(one for one in fired if one[2] is not None and one[3])
-    assert name in str(data["rules"])
+    fired = [(p, one) for p, stage in enumerate(data["passes"]) for one in stage["rules"]]
+    p, (rule, before, after, made, old, new) = next((p, one) for p, one in fired if None not in one[1:3] and one[3])
+    assert data["rules"][rule]["name"]
+    assert old != new
+    assert old
+    assert after in data["passes"][p]["nodes"]
     assert before in data["passes"][p - 1]["nodes"]
     assert set(made) <= set(data["passes"][p]["nodes"])
     assert all(rule["does"] and rule["safety"] for rule in data["rules"])

@@ -3,14 +3,16 @@
 import random
 import re
 from fractions import Fraction
+from xml.dom.minidom import parseString
 
 import numpy as np
 import pytest
 
 from graphc import ops as gc
 from graphc.core import OPS, constant, input, variable
-from graphc.grad import grad, vjp
+from graphc.grad import grad, hvp, vjp
 from graphc.show import formula
+from graphc.show.mathml import mathml
 from graphc.testing import calls
 
 a, b, c = (input(name, (3, 3)) for name in "abc")
@@ -137,6 +139,7 @@ def _pairs(text):
             yield opened.pop(), i
 
 
+KEPT = []  # values that a loss is not made of, whose names gradients still use
 WRITTEN_CALLS = [call for op in OPS.values() if op.group != "internal" for call in calls(op)]
 
 
@@ -148,6 +151,7 @@ def _is_well_written(found):
         assert found.latex.count(opening) == found.latex.count(closing)
     assert found.latex.count(r"\left") == found.latex.count(r"\right")
     assert found.latex.count(r"\begin") == found.latex.count(r"\end")
+    parseString(found.html)  # which knows the commands that may occur, and where groups have to be
 
 
 @pytest.mark.parametrize("call", WRITTEN_CALLS, ids=str)
@@ -166,6 +170,148 @@ def test_every_gradient_is_written(call):
     y = call.node(inputs)
     for x in call.differentiable(inputs):
         _is_well_written(formula(vjp(y, x, gc.ones(y.shape, y.dtype))))
+
+
+def _linear_regression():
+    x, w, y = input("X", ("n", 4)), input("w", (4,)), input("y", ("n",))
+    return grad(gc.mean(gc.square(x @ w - y)), w), "2 Xᵀ (X w - y) / n"
+
+
+def _weight_decay():
+    x, w, y, rate = input("X", ("n", 4)), input("W", (4, 2)), input("Y", ("n", 2)), input("λ")
+    return grad(gc.sum(gc.square(x @ w - y)) / 2 + rate / 2 * gc.sum(gc.square(w)), w), "λ W + Xᵀ (X W - Y)"
+
+
+def _descent():
+    x, w, y, rate = input("X", ("n", 4)), input("w", (4,)), input("y", ("n",)), input("η")
+    return w - rate * grad(gc.mean(gc.square(x @ w - y)), w), "w - 2 η Xᵀ (X w - y) / n"
+
+
+def _network():
+    x, y = input("X", ("n", 784)), input("y", ("n",), "int32")
+    w1, b1, w2, b2 = input("W1", (784, 512)), input("b1", (512,)), input("W2", (512, 10)), input("b2", (10,))
+    p = gc.softmax(gc.relu((x @ w1 + b1).named("A")) @ w2 + b2).named("P")
+    KEPT.append(p)
+    return grad(gc.mean(gc.sparse_categorical_crossentropy(y, p)), w1), (
+        "Xᵀ ((P - Y) W2ᵀ ⊙ 1[A > 0]) / n\n"
+        "where P = softmax(relu(A) W2 + b2)  (n × 10)\n"
+        "      Y = onehot(y)                 (n × 10)\n"
+        "      A = X W1 + b1                 (n × 512)"
+    )
+
+
+def _attention():
+    q, k, u = (input(name, ("b", 2, "t", 16)) for name in "QKV")
+    return gc.softmax(q @ gc.swapaxes(k, -1, -2) / 4.0) @ u, "softmax(Q Kᵀ / 4) V"
+
+
+def _long_short_term_memory():
+    h, cell, x = input("h", (5,)), input("c", (5,)), input("x", (3,))
+    w, u = [input(f"W_{gate}", (5, 3)) for gate in "fiog"], [input(f"U_{gate}", (5, 5)) for gate in "fiog"]
+    f, i, o = (gc.sigmoid(w[j] @ x + u[j] @ h).named(gate) for j, gate in enumerate("fio"))
+    new = (f * cell + i * gc.tanh(w[3] @ x + u[3] @ h)).named("c'")
+    return o * gc.tanh(new), (
+        "o ⊙ tanh(c')\n"
+        "where o = σ(W_o x + U_o h)                  (5)\n"
+        "      c' = f ⊙ c + i ⊙ tanh(W_g x + U_g h)  (5)\n"
+        "      f = σ(W_f x + U_f h)                  (5)\n"
+        "      i = σ(W_i x + U_i h)                  (5)"
+    )
+
+
+def _normalised():
+    x, scale, shift = input("X", ("n", 8)), input("γ", (8,)), input("β", (8,))
+    mean = gc.mean(x, axis=0).named("μ")
+    spread = gc.mean(gc.square(x - mean), axis=0).named("v")
+    return (x - mean) / gc.sqrt(spread + 1e-3) * scale + shift, (
+        "t1 ⊙ γ / √(v + 0.001) + β\nwhere t1 = X - μ      (n × 8)\n      v = mean₀(t1²)  (8)\n      μ = mean₀(X)    (8)"
+    )
+
+
+def _hessian_times_a_vector():
+    m, x, u = input("A", (4, 4)), input("x", (4,)), input("v", (4,))
+    return hvp(x @ m @ x, x, u), "Aᵀ v + A v"
+
+
+def _contraction():
+    x, y = input("A", (2, 3, 4)), input("B", (2, 4, 5))
+    return gc.relu(gc.einsum("bij,bjk->bik", x, y)), "relu([Σₖ Aᵢⱼₖ Bᵢₖₗ]ᵢⱼₗ)"
+
+
+def _convolution():
+    x, kernel = input("x", (2, 8, 8, 3)), input("K", (3, 3, 3, 4))
+    return grad(gc.sum(gc.relu(gc.conv(x, kernel))), kernel), "x ⋆ 1[x ∗ K > 0]"
+
+
+def _solution():
+    return gc.linalg.solve(a, s * b) @ c, "s a⁻¹ b c"
+
+
+def _vectors():
+    u, x = input("u", (3,)), input("x", (3,))
+    return (u @ a) * (x @ u) + a @ x, "(xᵀ u) aᵀ u + a x"
+
+
+def _ones():
+    return a @ gc.ones((3, 3)), "a 𝟏 𝟏ᵀ"
+
+
+def _outer():
+    u, x = input("u", (3,)), input("x", (4,))
+    return gc.expand_dims(u, axis=1) * gc.expand_dims(x, axis=0), "u xᵀ"
+
+
+TEXTBOOK = [
+    _linear_regression,
+    _weight_decay,
+    _descent,
+    _network,
+    _attention,
+    _long_short_term_memory,
+    _normalised,
+    _hessian_times_a_vector,
+    _contraction,
+    _convolution,
+    _solution,
+    _vectors,
+    _ones,
+    _outer,
+]
+
+
+@pytest.mark.parametrize("case", TEXTBOOK)
+def test_it_reads_like_a_textbook(case):
+    node, text = case()
+    found = formula(node)
+    assert found.text == text
+    _is_well_written(found)
+
+
+def test_long_sums_are_broken_over_lines():
+    xs = [input(f"x{i}") for i in range(20)]
+    y = sum((gc.exp(x) for x in xs[1:]), xs[0])
+    lines = formula(gc.relu(y)).text.splitlines()
+    assert lines[0] == "relu(t1)"
+    assert lines[1].startswith("where t1 = x0 + exp(x1) + ")
+    assert all(line.startswith(" " * 11 + "+ exp(x") for line in lines[2:])
+    assert formula(y).latex.startswith(r"\begin{aligned} & x_{0} + e^{x_{1}} + ")
+    assert r" \\ & \quad + e^{" in formula(y).latex
+
+
+def test_the_network_of_the_book_in_latex():
+    assert formula(_network()[0]).latex.startswith(
+        r"\begin{aligned} & \frac{X^\top \, \left(\left(P - Y\right) \, W_{2}^\top \odot \mathbb{1}[A > 0]\right)}{n} \\ "
+        r"\text{where}\quad P &= \operatorname{softmax}(\operatorname{relu}(A) \, W_{2} + b_{2}) && (n \times 10) \\ "
+    )
+
+
+def test_mathml_says_what_it_cannot_read():
+    for latex in (r"\alphabet x", "{x", "x^2^3", r"\begin{matrix}x\end{matrix}", "x}"):
+        with pytest.raises(ValueError, match="of '"):
+            mathml(latex)
+    assert mathml(r"\frac{a}{b_1}", display=False) == (
+        '<math displaystyle="true"><mrow><mfrac><mrow><mi>a</mi></mrow><mrow><msub><mi>b</mi><mn>1</mn></msub></mrow></mfrac></mrow></math>'
+    )
 
 
 def test_shared_parts_are_named_once():
@@ -262,7 +408,9 @@ def test_notebooks_get_both_notations():
         ("α", "α"),
         ("logits", r"\mathrm{logits}"),
         ("a&b $x", r"\mathrm{a\&b\ \$x}"),
-        ("h'", r"\mathrm{h'}"),
+        ("h'", "h'"),
+        ("W_f", "W_{f}"),
+        ("h_t'", "h_{t}'"),
     ],
 )
 def test_names_in_latex(label, latex):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
 
@@ -72,7 +72,8 @@ def wrote(step: int, *values: Any) -> None:
 
 
 def _copied(value: Any) -> Any:
-    return tuple([np.array(part) for part in value]) if isinstance(value, list | tuple) else np.array(value)  # pyright: ignore[reportUnknownVariableType]
+    """A loop's function returns a tuple or a list of its results."""
+    return tuple([np.array(part) for part in cast("tuple[Any, ...]", value)]) if isinstance(value, tuple | list) else np.array(value)
 
 
 # ---------------------------------------------------------------- the lines that call it

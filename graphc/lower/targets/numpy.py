@@ -54,7 +54,8 @@ class NumpyProgram:
     def __init__(
         self, schedule: Schedule, title: str, dropped: frozenset[str] = frozenset(), budget: int | None = None, beside: Watching = ""
     ) -> None:
-        self.schedule, self._title, self._dropped, self._budget, self._beside = schedule, title, dropped, budget, beside
+        self.schedule, self._title, self._dropped, self._budget = schedule, title, dropped, budget
+        self._beside: Watching = beside
         self._loops = Loops(schedule)
         self._variants: dict[Any, _Variant] = {}
         self._last = self._variant({})

@@ -5,7 +5,7 @@ const SVG = "http://www.w3.org/2000/svg", READABLE = 900, MARGIN = 0.5;
 const svg = byId("graph"), scene = byId("scene");
 const layers = { frames: add(scene, "g"), far: add(scene, "g"), links: add(scene, "g"), nodes: add(scene, "g") };
 const view = { x: 0, y: 0, k: 1, drawn: null };
-const shapes = { drawn: new Map(), nodes: [], frames: [], links: [] };
+const shapes = { drawn: new Map(), nodes: [], frames: [], links: [], heads: new Map() };
 
 function byId(id) { return document.getElementById(id); }
 
@@ -87,6 +87,7 @@ function arrange() {
   view.drawn = null;
   for (const element of shapes.drawn.values()) element.remove();
   shapes.drawn.clear();
+  shapes.heads.clear();
 }
 
 function outline(item) {
@@ -151,6 +152,7 @@ function drawFrame(item) {
   const g = add(layers.frames, "g", { transform: `translate(${item.X.toFixed(1)} ${item.Y.toFixed(1)})`, "data-key": item.key });
   add(g, "rect", { width: item.w.toFixed(1), height: item.h.toFixed(1), rx: 9, class: "shape" });
   const head = add(g, "g", { class: "head" });
+  shapes.heads.set(item, head);
   add(head, "rect", { x: 4, y: 4, width: (item.least - 20).toFixed(1), height: 20, rx: 5, class: "handle" });
   add(head, "path", { d: "M12 14h10", class: "sign" });
   add(head, "text", { x: 30, y: 18.5, class: "title" }, cut(item.title, 60));
@@ -171,6 +173,7 @@ function draw() {
   scene.setAttribute("transform", `translate(${view.x.toFixed(2)} ${view.y.toFixed(2)}) scale(${view.k.toFixed(4)})`);
   svg.classList.toggle("distant", view.k < 0.42);
   const bare = inSight(0), last = view.drawn;
+  leadHeads(bare);
   const covered = last && bare[0] >= last.box[0] && bare[1] >= last.box[1] && bare[2] <= last.box[2] && bare[3] <= last.box[3];
   if (covered && last.k / view.k < 1.6 && view.k / last.k < 1.6) return;
   const box = inSight(MARGIN);
@@ -186,7 +189,12 @@ function draw() {
     for (const p of ended) wanted.set(p.key, [p, drawLink]);
     for (const item of nodes) wanted.set(item.key, [item, drawNode]);
   }
-  for (const [key, element] of shapes.drawn) if (!wanted.has(key)) { element.remove(); shapes.drawn.delete(key); }
+  for (const [key, element] of shapes.drawn) {
+    if (wanted.has(key)) continue;
+    element.remove();
+    shapes.drawn.delete(key);
+    shapes.heads.delete(element.of);
+  }
   for (const [key, [one, make]] of wanted) {
     if (shapes.drawn.has(key)) continue;
     const element = make(one);
@@ -194,6 +202,7 @@ function draw() {
     element.of = one;
     shapes.drawn.set(key, element);
   }
+  leadHeads(bare);
   drawFar(far ? nodes : [], far ? links : links.filter((p) => !wanted.has(p.key)), box);
 }
 
@@ -201,6 +210,14 @@ function draw() {
 function isEnded(p, box) {
   const x = p.page.left, y = p.page.upper;
   return [p.way.points[0], p.way.points.at(-1)].some((q) => q[0] + x > box[0] && q[0] + x < box[2] && q[1] + y > box[1] && q[1] + y < box[3]);
+}
+
+// The title of a frame stays in sight as long as some of the frame is.
+function leadHeads([left, top]) {
+  for (const item of shapes.heads.keys()) {
+    const x = Math.max(0, Math.min(left - item.X, item.w - item.least)), y = Math.max(0, Math.min(top - item.Y, item.h - HEAD));
+    shapes.heads.get(item).setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
+  }
 }
 
 function drawLink(p) {
@@ -278,15 +295,17 @@ function fit() {
   soon();
 }
 
-// All of it if that can be read, or else the upper end.
+// All of it if that can be read, or else the upper end: all that is there, or the uppermost node, in the middle.
 function start() {
   fit();
-  const least = 0.7, first = [...shapes.nodes, ...shapes.frames].filter((item) => item.Y < 60), { w } = state.tree.root;
-  if (view.k >= least || !first.length) return;
+  const { items, w } = state.tree.root, least = 0.7;
+  if (view.k >= least || !items.length) return;
   view.k = Math.max(least, Math.min(1, (view.size.width - 48) / w));
+  const room = view.size.width / view.k, first = items.filter((item) => item.Y < (0.5 * view.size.height) / view.k);
   const left = Math.min(...first.map((item) => item.X)), right = Math.max(...first.map((item) => item.X + item.w));
-  const room = view.size.width / view.k, middle = right - left > room ? left + room / 2 - 24 : (left + right) / 2;
-  view.x = w < room ? (room - w) / 2 * view.k : view.size.width / 2 - middle * view.k;
+  const top = shapes.nodes.reduce((best, item) => (item.Y < best.Y ? item : best), shapes.nodes[0] || items[0]);
+  const middle = right - left > room - 40 ? Math.max(left + room / 2 - 20, top.X + top.w / 2) : (left + right) / 2;
+  view.x = view.size.width / 2 - middle * view.k;
   view.y = 20;
 }
 
