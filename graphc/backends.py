@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast, get_args
 
-from graphc.core.errors import ArgumentError, BackendError
+from graphc.core.errors import ArgumentError, BackendError, near
 
 Name = Literal["numpy", "jax"]
 NAMES: Final[tuple[Name, ...]] = get_args(Name)
@@ -43,7 +43,8 @@ class Jax:
         if self.device is not None and (not isinstance(self.device, str) or not self.device):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ArgumentError(f"Jax: device={self.device!r} is no name of a device", fits='"cpu", "gpu:0", "tpu:3"')
         if self.precision is not None and self.precision not in PRECISIONS:
-            raise ArgumentError(f"Jax: there is no precision {self.precision!r}", fits=", ".join(map(repr, PRECISIONS)))
+            guess = near(self.precision, PRECISIONS)
+            raise ArgumentError(f"Jax: there is no precision {self.precision!r}{guess}", fits=", ".join(map(repr, PRECISIONS)))
         if not isinstance(self.check, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ArgumentError(f"Jax: check={self.check!r}", fits="True or False")
         if not isinstance(self.cache, bool | str | os.PathLike | None):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -65,7 +66,8 @@ def _check_mesh(options: Jax) -> None:
         raise ArgumentError(f"Jax: mesh={mesh!r} is no mesh", fits=fits)
     for size, axis in (options.axes or {}).items():
         if axis not in mesh:
-            raise ArgumentError(f"Jax: axes= puts {size!r} on {axis!r}, which the mesh does not have", fits=", ".join(map(repr, mesh)))
+            asked = f"Jax: axes= puts {size!r} on {axis!r}, which the mesh does not have{near(axis, mesh)}"
+            raise ArgumentError(asked, fits=", ".join(map(repr, mesh)))
 
 
 def _is_mesh(mesh: Any) -> bool:
@@ -85,5 +87,5 @@ def options_of(backend: Any) -> Jax | None:
     if isinstance(backend, Jax):
         return backend
     if backend not in NAMES:
-        raise BackendError(f"there is no backend {backend!r}", fits=", ".join([*map(repr, NAMES), "gc.Jax(...)"]))
+        raise BackendError(f"there is no backend {backend!r}{near(backend, NAMES)}", fits=", ".join([*map(repr, NAMES), "gc.Jax(...)"]))
     return Jax() if backend == "jax" else None

@@ -11,6 +11,7 @@ import importlib
 import itertools
 import os
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -107,8 +108,17 @@ def available() -> int:
     """How many threads work on one call: the cores that this process may use, or ``GRAPHC_THREADS``; one inside :class:`Alone`."""
     if _here.alone:
         return 1
-    given = os.environ.get("GRAPHC_THREADS", "")
-    return max(1, int(given)) if given.isdigit() else _cores()
+    return _asked(os.environ.get("GRAPHC_THREADS", "")) or _cores()
+
+
+@functools.lru_cache(maxsize=8)
+def _asked(given: str) -> int | None:
+    """The number in ``GRAPHC_THREADS``; None, with a warning, if it is none."""
+    if given.strip().isdigit():
+        return max(1, int(given))
+    if given:
+        warnings.warn(f"GRAPHC_THREADS is {given!r} and no whole number: every core is used", RuntimeWarning, stacklevel=3)
+    return None
 
 
 class _Here(threading.local):

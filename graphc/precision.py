@@ -33,7 +33,7 @@ from graphc.core import (
     tree,
     variable,
 )
-from graphc.core.errors import ArgumentError, DTypeError
+from graphc.core.errors import ArgumentError, DeclarationError, DTypeError, near
 from graphc.core.op import as_dtype
 from graphc.grad import grad
 
@@ -62,7 +62,8 @@ def precision_of(op: Op) -> Precision:
     if op.precision in get_args(Precision):
         return cast("Precision", op.precision)
     if op.precision:
-        raise TypeError(f"{op.name}: there is no precision {op.precision!r}, only {', '.join(get_args(Precision))}")
+        known = get_args(Precision)
+        raise DeclarationError(f"{op.name}: there is no precision {op.precision!r}{near(op.precision, known)}", fits=", ".join(known))
     if Subgraph in inspect.get_annotations(op.rule, eval_str=True).values():
         return "declared"
     return "promote" if op.flops == 0 or op.zero_gradient or (op.pointwise and op.linear) else "float32"

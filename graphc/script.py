@@ -82,7 +82,7 @@ def run(spec: str, asked: str) -> Script:
     except SystemExit as stop:
         raise ScriptError(f"{asked}: {path} ended itself: SystemExit({stop.code!r})", fits=_GUARDED) from None
     except Exception as error:  # whatever it is, it is the user's
-        raise ScriptError(f"{asked}: {path} failed", given=_lines(error, path)) from None
+        raise ScriptError(f"{asked}: {path} failed", given=_lines(error, path), fits="a script that runs without errors") from None
 
 
 _GUARDED = 'what is not to run here under `if __name__ == "__main__":`'

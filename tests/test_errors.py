@@ -74,7 +74,7 @@ ERRORS: dict[str, tuple[Any, type[Exception], list[str]]] = {
     "float indices": (lambda: gc.take(x(), x((2,))), gc.errors.DTypeError, ["float32 values cannot be indices", "indices: f32[2]"]),
     "labels": (
         lambda: gc.sparse_categorical_crossentropy(x((2,)), x((2, 3)), from_logits=True),
-        gc.errors.ShapeError,
+        gc.errors.DTypeError,
         ["labels of dtype float32", "fits: whole numbers"],
     ),
     "label shape": (

@@ -496,7 +496,7 @@ def test_formulas() -> None:
     assert str(gc.formula(op(t))) == "bump(t)"
     assert gc.formula(op(t)).latex == r"\left(t e^{- t^{2}}\right)"
     assert gc.formula(gc.square(op(t + u))).latex == r"\left(\left(t + u\right) e^{- \left(t + u\right)^{2}}\right)^2"
-    assert gc.formula(pointwise("l", sp.log(1 + x))(t * u)).latex == r"\log{\left(\left(t \cdot u\right) + 1 \right)}"
+    assert gc.formula(pointwise("l", sp.log(1 + x))(t * u)).latex == r"\log{\left(\left(t \, u\right) + 1 \right)}"
     assert gc.formula(pointwise("own", x + 1, tex="$x^{+}")(t)).latex == "t^{+}"
     assert op.sympy == "x*exp(-x**2)"
     assert "declared by this formula" in (op.__doc__ or "")

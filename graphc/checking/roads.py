@@ -11,7 +11,7 @@ from graphc.core import Tensor, every_node
 from graphc.core.record import Record
 from graphc.lower import JaxProgram, NumpyProgram
 
-LIBRARIES: Final = 2.0
+LIBRARIES: Final = 4.0
 """By how many of an op's own units the functions of NumPy and XLA may differ."""
 WIDE: Final = 2.0**13
 """The same of products on an accelerator, which computes them with ten bits unless it is asked for more."""

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from graphc.core.errors import DTypeError
+from graphc.core.errors import DTypeError, near
 
 DType: TypeAlias = str
 """The name of an element type, one of :data:`DTYPES`."""
@@ -33,7 +33,7 @@ def canonical(dtype: Any) -> DType:
     except TypeError:
         name = str(dtype)
     if name not in DTYPES:
-        raise DTypeError(f"there is no dtype {name!r}", fits=", ".join(DTYPES))
+        raise DTypeError(f"there is no dtype {name!r}{near(name, DTYPES)}", fits=", ".join(DTYPES))
     return name
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, dataclass_transform
 
+from graphc.core.errors import SignatureError
+
 
 @dataclass_transform(frozen_default=True)
 class Record:
@@ -18,11 +20,12 @@ class Record:
         given.update(zip(names, values, strict=False))
         given.update(named)
         if len(values) + len(named) != len(given) or not given.keys() <= names.keys():
-            raise TypeError(f"{type(self).__name__}({', '.join(names)}) does not take {len(values)} values and {[*named]}")
+            asked = f"{type(self).__name__}({', '.join(names)}) does not take {len(values)} values and {[*named]}"
+            raise SignatureError(asked, fits=", ".join(names))
         if len(given) < len(names):
             missing = [name for name in names if not hasattr(self, name)]
             if missing:
-                raise TypeError(f"{type(self).__name__} needs {missing[0]}")
+                raise SignatureError(f"{type(self).__name__} needs {missing[0]}", fits=", ".join(names))
 
     def _values(self) -> tuple[Any, ...]:
         return tuple([getattr(self, name) for name in type(self).__annotations__])

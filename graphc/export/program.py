@@ -180,7 +180,8 @@ def _check_calls(module: bytes) -> None:
         try:
             stablehlo.deserialize_portable_artifact(context, module).operation.walk(look)
         except (ValueError, RuntimeError, ir.MLIRError) as error:
-            raise ExportError("the program is no StableHLO that this JAX reads", given=[_first_line(error)]) from error
+            fits = "a file made by Function.save"
+            raise ExportError("the program is no StableHLO that this JAX reads", given=[_first_line(error)], fits=fits) from error
     if forbidden:
         raise ExportError("the program does more than compute", given=sorted(forbidden)[:10], fits="a file made by Function.save")
 

@@ -72,7 +72,9 @@ class Record:
             return _read(json.loads(text))
         except (ValueError, TypeError, KeyError, RecursionError, GraphcError) as error:
             raise ExportError(
-                "the file does not say what its function is called with", given=[f"{type(error).__name__}: {error}"]
+                "the file does not say what its function is called with",
+                given=[f"{type(error).__name__}: {error}"],
+                fits="a file made by Function.save",
             ) from error
 
 

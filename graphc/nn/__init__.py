@@ -8,7 +8,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from graphc.core.errors import UnknownNameError, near, opened
-
 from graphc.nn import optimizers
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 import graphc as gc
 from graphc.backends import Backend, options_of
 from graphc.core import Input, Tensor, Variable, as_tensor, here, scope, toposort, tree
-from graphc.core.errors import ArgumentError, warn
+from graphc.core.errors import ArgumentError, near, warn
 from graphc.core.leaf import input
 from graphc.core.op import as_dtype
 from graphc.nn import losses, metrics, optimizers
@@ -232,7 +232,8 @@ class _Scored:
         if isinstance(given, Mapping) and "class_name" not in given:
             table = cast("Mapping[str, Any]", given)
             if strange := [name for name in table if name not in names]:
-                raise ArgumentError(f"{what} for an output {strange[0]!r}, which the model does not have", fits=", ".join(names))
+                asked = f"{what} for an output {strange[0]!r}, which the model does not have{near(strange[0], names)}"
+                raise ArgumentError(asked, fits=", ".join(names))
             return [table.get(name) for name in names]
         if isinstance(given, list | tuple):
             items = cast("Sequence[Any]", given)

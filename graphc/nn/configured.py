@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final, Self, TypeVar, cast, dataclass_transfor
 import numpy as np
 
 from graphc.core import dtypes
-from graphc.core.errors import ArgumentError, opened
+from graphc.core.errors import ArgumentError, FrozenError, SignatureError, near, opened
 
 Objects = Mapping[str, Any]
 """Classes and functions by the names that a config has for them."""
@@ -124,16 +124,16 @@ class ConfiguredRecord(Configured):
     def __init__(self, *values: Any, **named: Any) -> None:
         title = type(self).__name__
         if len(values) > len(self.fields):
-            raise TypeError(f"{title} takes {len(self.fields)} arguments, {', '.join(self.fields)}, and not {len(values)}")
+            raise SignatureError(f"{title} takes {len(self.fields)} arguments and not {len(values)}", fits=", ".join(self.fields) or "none")
         given = dict(zip(self.fields, values, strict=False))
         for name in named:
             if name in given or name not in self.fields:
-                what = "is given twice" if name in given else "is no argument"
-                raise TypeError(f"{title}: {name} {what}; its arguments are {', '.join(self.fields) or 'none'}")
+                what = "is given twice" if name in given else f"is no argument{near(name, self.fields)}"
+                raise SignatureError(f"{title}: {name} {what}", fits=", ".join(self.fields) or "no arguments")
         given |= named
         for name in self.fields:
             if name not in given and not hasattr(type(self), name):
-                raise TypeError(f"{title} needs {name}")
+                raise SignatureError(f"{title} needs {name}", fits=", ".join(self.fields))
         self.__dict__.update(given)
         self.__post_init__()
 
@@ -151,7 +151,7 @@ class ConfiguredRecord(Configured):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.fields:
-            raise AttributeError(f"{type(self).__name__}.{name} is not to be changed; make another {type(self).__name__}")
+            raise FrozenError(f"{type(self).__name__}.{name} is not to be changed", fits=f"another {type(self).__name__}")
         super().__setattr__(name, value)
 
     def __eq__(self, other: object) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 import graphc as gc
 from graphc.core import Tensor, as_tensor
-from graphc.core.errors import ArgumentError
+from graphc.core.errors import ArgumentError, UnfinishedError
 from graphc.nn.configured import ConfiguredRecord
 from graphc.nn.immediate import immediate
 from graphc.nn.naming import find, spelled
@@ -31,7 +31,7 @@ class Constraint(ConfiguredRecord):
 
     def constrained(self, w: Tensor) -> Tensor:
         """The new value as a tensor."""
-        raise NotImplementedError(f"{type(self).__name__}.constrained(w)")
+        raise UnfinishedError(f"{type(self).__name__}.constrained(w)", fits="a subclass that defines it")
 
 
 @immediate

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from graphc.core import Input, Tensor, dtypes, sizes, tree
-from graphc.core.errors import ArgumentError, warn
+from graphc.core.errors import ArgumentError, UnfinishedError, warn
 from graphc.core.leaf import input
 from graphc.feed import Batches
 from graphc.feed.batches import whole_number
@@ -191,7 +191,7 @@ class Source:
 
     def epoch(self, number: int, done: int = 0) -> Iterator[Part]:
         """The batches of an epoch, without the first ``done``; there is a part at least, perhaps one that is empty."""
-        raise NotImplementedError
+        raise UnfinishedError(type(self).__name__, fits="a subclass that defines it")
 
     def order_at(self, number: int, steps: int) -> tuple[int, int]:
         """The epoch that the order was drawn in which is in use after so many steps of an epoch, and how many batches came in it."""

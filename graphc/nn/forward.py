@@ -7,7 +7,11 @@ from contextvars import ContextVar, Token
 from typing import Any, Self
 
 from graphc.core import Origin, Tensor, Variable, describe, scope
-from graphc.core.errors import DTypeError, ShapeError
+from graphc.core.errors import DTypeError, GraphcError, ShapeError
+
+
+class PassError(GraphcError, RuntimeError):
+    """What belongs to a pass through layers (losses, updates, the latest value of a variable), asked for where no pass is going on."""
 
 
 class Forward:
@@ -66,8 +70,8 @@ def current() -> Forward | None:
 
 
 def the_pass(what: str) -> Any:
-    """The pass that is going on. Raises :class:`RuntimeError` if none is; ``what`` says who asks."""
+    """The pass that is going on. Raises :class:`PassError` if none is; ``what`` says who asks."""
     forward = _now.get()
     if forward is None:
-        raise RuntimeError(f"{what} is for the call method of a layer, while the layer is called")
+        raise PassError(f"{what}: no layer is being called", fits="the call method of a layer, or a block of nn.Forward")
     return forward

@@ -13,7 +13,7 @@ import numpy as np
 
 from graphc import init
 from graphc.core import dtypes
-from graphc.core.errors import ShapeError
+from graphc.core.errors import ShapeError, UnfinishedError
 from graphc.feed.batches import whole_number
 from graphc.nn.configured import ConfiguredRecord
 from graphc.nn.naming import find, spelled
@@ -37,7 +37,7 @@ class Initializer(ConfiguredRecord):
 
     def values(self, shape: tuple[int, ...], dtype: str) -> Array:
         """An array of this shape and dtype."""
-        raise NotImplementedError(f"{type(self).__name__}.values(shape, dtype)")
+        raise UnfinishedError(f"{type(self).__name__}.values(shape, dtype)", fits="a subclass that defines it")
 
 
 class Zeros(Initializer):

@@ -47,7 +47,7 @@ from typing import Any, ClassVar, Final, TypeAlias, cast
 import numpy as np
 
 from graphc.core import Input, Tensor, Variable, as_tensor, dtypes, here, tree, variable
-from graphc.core.errors import ArgumentError, ShapeError, entries
+from graphc.core.errors import ArgumentError, ShapeError, UnfinishedError, entries
 from graphc.core.leaf import input
 from graphc.core.op import as_dtype
 from graphc.nn.allowance import take
@@ -132,7 +132,7 @@ class Layer(Configured):
 
     def call(self, *inputs: Any, **options: Any) -> Any:
         """The outputs as graphs of the inputs."""
-        raise NotImplementedError(f"{type(self).__name__}.call(inputs)")
+        raise UnfinishedError(f"{type(self).__name__}.call(inputs)", fits="a subclass that defines it")
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """The mask of the output, or None: here that of the input. Asked of layers with ``supports_masking`` alone."""

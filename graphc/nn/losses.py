@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final
 
 import graphc as gc
 from graphc.core import Tensor, as_tensor, describe, dtypes
-from graphc.core.errors import ArgumentError, ShapeError
+from graphc.core.errors import ArgumentError, ShapeError, UnfinishedError
 from graphc.core.op import as_dtype
 from graphc.nn.configured import ConfiguredRecord
 from graphc.nn.immediate import immediate
@@ -258,7 +258,7 @@ class Loss(ConfiguredRecord, kw_only=True):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """A value for each sample, as a tensor; targets and predictions are tensors."""
-        raise NotImplementedError(f"{type(self).__name__}.call(y_true, y_pred)")
+        raise UnfinishedError(f"{type(self).__name__}.call(y_true, y_pred)", fits="a subclass that defines it")
 
     def valid(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
         """Which values count, as truth values of their shape, or None if all do."""

@@ -18,7 +18,7 @@ import numpy as np
 
 import graphc as gc
 from graphc.core import Tensor, as_tensor, constant, describe, dtypes
-from graphc.core.errors import ArgumentError, ShapeError, entries
+from graphc.core.errors import ArgumentError, ShapeError, UnfinishedError, entries
 from graphc.core.op import as_dtype
 from graphc.nn import losses
 from graphc.nn.configured import ConfiguredRecord
@@ -141,11 +141,11 @@ class Metric(ConfiguredRecord, kw_only=True):
             sample_weight: a weight for each value; where it has fewer axes, they are the first, so that a vector has a weight a sample.
             mask: which values count.
         """
-        raise NotImplementedError(f"{type(self).__name__}.states(y_true, y_pred, sample_weight, mask)")
+        raise UnfinishedError(f"{type(self).__name__}.states(y_true, y_pred, sample_weight, mask)", fits="a subclass that defines it")
 
     def figure(self, totals: Totals) -> Any:
         """What the totals come to."""
-        raise NotImplementedError(f"{type(self).__name__}.figure(totals)")
+        raise UnfinishedError(f"{type(self).__name__}.figure(totals)", fits="a subclass that defines it")
 
     def result(self, totals: Totals | None = None) -> Figure:
         """The figure for these totals of ``states``, by default those of ``update_state``: a float, or an array where there are several."""
@@ -514,7 +514,7 @@ class _Confusion(Metric):
 
     def levels(self) -> Array:
         """The thresholds."""
-        raise NotImplementedError
+        raise UnfinishedError(type(self).__name__, fits="a subclass that defines it")
 
     def prepared(self, y_pred: Tensor) -> Tensor:
         """Predictions that can be compared with thresholds."""
@@ -583,7 +583,7 @@ class _AtThresholds(_Confusion):
 
     def at(self, counts: tuple[Array, Array, Array, Array]) -> Array:
         """The figure at each threshold."""
-        raise NotImplementedError
+        raise UnfinishedError(type(self).__name__, fits="a subclass that defines it")
 
     def figure(self, totals: Totals) -> Any:
         """An array for several thresholds."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from graphc.backends import Backend
 from graphc.core import Tensor, tree
-from graphc.core.errors import ArgumentError, ShapeError, entries
+from graphc.core.errors import ArgumentError, ShapeError, UnfinishedError, entries, near
 from graphc.core.leaf import input
 from graphc.nn import functional, saving
 from graphc.nn.compiled import Compiled
@@ -93,7 +93,8 @@ class Model(Layer):
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise ArgumentError(f"{self.name} has no layer {name!r}", fits=", ".join([layer.name for layer in self.layers]))
+        known = [layer.name for layer in self.layers]
+        raise ArgumentError(f"{self.name} has no layer {name!r}{near(name, known)}", fits=", ".join(known))
 
     @property
     def inputs(self) -> list[Symbol]:
@@ -153,7 +154,7 @@ class Model(Layer):
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """The outputs of a functional model; a subclass may write its own."""
         if self._network is None:
-            raise NotImplementedError(f"{type(self).__name__}.call(inputs)")
+            raise UnfinishedError(f"{type(self).__name__}.call(inputs)", fits="a subclass that defines it")
         return self._network(self._arranged(inputs, mask))
 
     def _arranged(self, inputs: Any, mask: Any) -> list[Tensor]:
@@ -589,7 +590,8 @@ def by_name(values: Any, like: Any, names: Sequence[str]) -> list[Any]:
     if isinstance(values, dict) and not isinstance(like, dict):
         given = cast("dict[str, Any]", values)
         if missing := [name for name in names if name not in given]:
-            raise ArgumentError(f"there is no value for {missing[0]!r}", given=[f"given: {', '.join(given)}"], fits=", ".join(names))
+            asked = f"there is no value for {missing[0]!r}{near(missing[0], given)}"
+            raise ArgumentError(asked, given=[f"given: {', '.join(given)}"], fits=", ".join(names))
         return [given[name] for name in names]
     if isinstance(values, dict) and isinstance(like, dict):
         given = cast("dict[str, Any]", values)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 import graphc as gc
 from graphc.core import Tensor, as_tensor, describe
-from graphc.core.errors import ArgumentError, ShapeError
+from graphc.core.errors import ArgumentError, ShapeError, UnfinishedError
 from graphc.nn.configured import ConfiguredRecord
 from graphc.nn.immediate import immediate
 from graphc.nn.naming import find, spelled
@@ -27,7 +27,7 @@ class Regularizer(ConfiguredRecord):
 
     def penalty(self, x: Tensor) -> Tensor:
         """A scalar tensor."""
-        raise NotImplementedError(f"{type(self).__name__}.penalty(x)")
+        raise UnfinishedError(f"{type(self).__name__}.penalty(x)", fits="a subclass that defines it")
 
 
 @immediate

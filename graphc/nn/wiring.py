@@ -208,5 +208,5 @@ def _read_record(kind: Any, fields: Mapping[str, Any]) -> Any:
 
 def _whole(value: Any) -> Any:
     if type(value) is not int:
-        raise ArgumentError(f"a config has {value!r} where a whole number belongs")
+        raise ArgumentError(f"a config has {value!r} where a whole number belongs", fits="a file that graphc wrote")
     return value

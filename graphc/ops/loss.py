@@ -9,7 +9,7 @@ import numpy as np
 
 from graphc.core import Tensor, TensorType, as_tensor, case, describe, dtypes, op, register, sizes
 from graphc.core.attributes import Axis
-from graphc.core.errors import ShapeError
+from graphc.core.errors import DTypeError, ShapeError
 from graphc.core.op import as_dtype
 from graphc.core.sizes import Dim, Shape
 from graphc.ops import pointwise as p
@@ -85,7 +85,7 @@ def _(mapped: Sequence[bool], labels: Tensor, logits: Tensor, axis: int) -> Tens
 def sparse_softmax_crossentropy(labels: TensorType, logits: TensorType) -> TensorType:
     """``-log_softmax(logits)[labels]`` along the last axis; a label outside the classes raises IndexError on NumPy, is NaN on JAX."""
     if not dtypes.is_integer(labels.dtype):
-        raise ShapeError(f"labels of dtype {labels.dtype}", fits="whole numbers; categorical_crossentropy takes one-hot labels")
+        raise DTypeError(f"labels of dtype {labels.dtype}", fits="whole numbers; categorical_crossentropy takes one-hot labels")
     if labels.shape != logits.shape[:-1]:
         raise ShapeError(f"labels of shape {labels.shape} for logits of shape {logits.shape}", fits=f"labels of shape {logits.shape[:-1]}")
     return logits.with_shape(labels.shape)

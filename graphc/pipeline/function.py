@@ -15,8 +15,8 @@ from graphc.core.errors import ArgumentError, BackendError, GraphcError, KinkErr
 from graphc.core.expr import Input
 from graphc.core.signature import Signature, structured
 from graphc.lower import Cost, JaxProgram, NumpyProgram, cost_of
-from graphc.pipeline.repeated import Repeated
 from graphc.pipeline.locks import UpdateLock
+from graphc.pipeline.repeated import Repeated
 from graphc.pipeline.report import Report
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class Function:
         except GraphcError:
             raise
         except ArithmeticError as error:
-            raise KinkError(str(error)) from None
+            raise KinkError(str(error), fits="a point off the kink, or kinks='zero' in gc.grad") from None
 
     @property
     def page(self) -> Page:

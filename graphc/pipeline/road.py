@@ -21,7 +21,7 @@ from graphc.core import (
     substitute,
     toposort,
 )
-from graphc.core.errors import ArgumentError, DTypeError, ShapeError
+from graphc.core.errors import ArgumentError, DTypeError, ShapeError, near
 from graphc.core.expr import Input
 from graphc.core.signature import structured
 from graphc.grad.loops import has_loops
@@ -113,7 +113,8 @@ def _dropped(optimize: bool, without: Iterable[str]) -> frozenset[str]:
 
         groups = sorted({one.group for one in ALL})
         if strange := [name for name in unknown if name not in groups]:
-            raise ArgumentError(f"without: there is no optimisation {strange[0]!r}", fits=", ".join([*OPTIMISATIONS, *groups]))
+            known = [*OPTIMISATIONS, *groups]
+            raise ArgumentError(f"without: there is no optimisation {strange[0]!r}{near(strange[0], known)}", fits=", ".join(known))
     return asked if optimize else frozenset(OPTIMISATIONS)
 
 

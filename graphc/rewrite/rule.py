@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
 from graphc.core import OPS, Constant, Op, Tensor
-from graphc.core.errors import ArgumentError
+from graphc.core.errors import ArgumentError, DeclarationError, near
 from graphc.core.op import parameters_of
 from graphc.core.pattern import Capture, Pattern, Var
 from graphc.rewrite.match import Bound, match_attributes, matches, operation
@@ -58,7 +58,7 @@ class Rule:
         only: str = "",
     ) -> None:
         if safety not in SAFETIES:
-            raise ArgumentError(f"the rule {name} has the safety {safety!r}", fits=", ".join(SAFETIES))
+            raise ArgumentError(f"the rule {name} has the safety {safety!r}{near(safety, SAFETIES)}", fits=", ".join(SAFETIES))
         if not sentence:
             raise ArgumentError(f"the rule {name} says nothing of itself", fits="a docstring of one sentence")
         self.name, self.pattern, self.safety, self.body, self.sentence, self.group = name, pattern, safety, body, sentence, group
@@ -77,7 +77,8 @@ class Rule:
         optional = {name for name in names if name.startswith("_")} | _OFFERED
         if given - names or names - optional - given:
             wanted = ", ".join(sorted(names - optional))
-            raise TypeError(f"the rule {self.name} takes ({', '.join(sorted(given))}), its pattern {self.pattern!r} names ({wanted})")
+            asked = f"the rule {self.name} takes ({', '.join(sorted(given))}), its pattern {self.pattern!r} names ({wanted})"
+            raise DeclarationError(asked, fits=wanted)
         return frozenset(given)
 
     def __call__(self, node: Tensor, bound: dict[str, Any], once: Once) -> Any:
@@ -209,8 +210,11 @@ class RuleSet:
         return RuleSet((*self.rules, *(other if isinstance(other, RuleSet) else (other,))))
 
     def __sub__(self, names: Iterable[str]) -> RuleSet:
-        """The set without the rules of these names."""
+        """The set without the rules of these names. Raises :class:`ArgumentError` for a name that no rule has."""
         dropped = {names} if isinstance(names, str) else set(names)
+        if strange := sorted(dropped - set(self._names())):
+            asked = f"there is no rule {strange[0]!r}{near(strange[0], self._names())}"
+            raise ArgumentError(asked, fits="names that the printed set lists")
         return RuleSet([one for one in self.rules if one.name not in dropped])
 
     def __iter__(self) -> Iterator[Rule]:
@@ -224,10 +228,15 @@ class RuleSet:
         for one in self.rules:
             if one.name == name:
                 return one
-        raise ArgumentError(f"there is no rule {name!r}", fits="a name that the printed set lists")
+        raise ArgumentError(f"there is no rule {name!r}{near(name, self._names())}", fits="a name that the printed set lists")
+
+    def _names(self) -> list[str]:
+        return [one.name for one in self.rules]
 
     def within(self, *safeties: str) -> RuleSet:
-        """The rules of these safety classes."""
+        """The rules of these safety classes. Raises :class:`ArgumentError` for another one."""
+        if strange := sorted(set(safeties) - set(SAFETIES)):
+            raise ArgumentError(f"there is no safety class {strange[0]!r}{near(strange[0], SAFETIES)}", fits=", ".join(SAFETIES))
         return RuleSet([one for one in self.rules if one.safety in safeties])
 
     def without(self, *groups: str) -> RuleSet:

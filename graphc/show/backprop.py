@@ -26,6 +26,8 @@ from graphc.show.unfold import CHOICE, SHARED, Unfolded, drawn_as, drawn_inputs,
 
 NEXT: Final = "g_next"
 """What the gradient of a carry in the next step is called."""
+_MOST_JOINED: Final = 600
+"""Nodes of a picture up to which sums are drawn: each is a rank more, and of 1,000 nodes dot takes five times as long with them."""
 _LABEL: Final = 40
 """Characters of a line of an edge's label; the tooltip has all of it."""
 
@@ -163,7 +165,12 @@ def _carried_back(scene: Scene) -> list[Edge]:
 
 
 def _joined(edges: list[Edge], nodes: Sequence[Node], scene: Scene) -> tuple[list[Node], list[Edge]]:
-    """Where several edges lead to a node: a "+" before it, over which they go, and one edge from there on."""
+    """Where several edges lead to a node: a "+" before it, over which they go, and one edge from there on.
+
+    In large pictures they meet at the node itself.
+    """
+    if len(nodes) > _MOST_JOINED:
+        return [], edges
     arriving = Counter(edge.head for edge in edges)
     tensors = {name: node for node, name in scene.ids.items() if drawn_as(node) is node}
     root = scene.names[scene.root]

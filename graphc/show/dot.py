@@ -222,9 +222,10 @@ def _shades(legend: Legend, sketch: Sketch) -> list[_Piece]:
         return []
     theme = sketch.colours
     pieces: list[_Piece] = [("legend scale", _words(scale.title, sketch), _UNSEEN)]
-    for i, text in enumerate(scale.texts):
-        look = {"shape": "box", "style": "filled", "color": theme.ink, "fillcolor": theme.ramp[scale.shades[i]], "height": "0.2", "margin": "0.06,0.02"}
-        pieces.append((f"legend shade {i}", {"class": "legend", "label": _small(text, sketch), **look, "tooltip": text}, _UNSEEN))
+    for i, (shade, text) in enumerate(zip(scale.shades, scale.texts, strict=True)):
+        look = {"shape": "box", "style": "filled", "color": theme.ink, "fillcolor": theme.ramp[shade]}
+        size = {"height": "0.2", "margin": "0.06,0.02"}
+        pieces.append((f"legend shade {i}", {"class": "legend", "label": _small(text, sketch), **look, **size, "tooltip": text}, _UNSEEN))
     return pieces
 
 

@@ -136,9 +136,8 @@ class _Page:
         ports, pairs = self._ports(edges)
         drawn = [self.sketch.edges[i] for i in edges]
         pulls = [self.pulls[i] for i in edges]
-        forward = [
-            pair if pull[0] == edge.tail else (pair[1], pair[0]) for pair, pull, edge in zip(pairs, pulls, drawn, strict=True) if pull is not None
-        ]
+        joined = zip(pairs, pulls, drawn, strict=True)
+        forward = [pair if pull[0] == edge.tail else (pair[1], pair[0]) for pair, pull, edge in joined if pull is not None]
         sizes = dict(enumerate([*self.sizes, *[(_PORT, 0.0)] * len(ports)]))
         boxes, ways = _arranged(sizes, pairs, forward, drawn, ports, self.sketch.direction)
         self.size = self._framed(boxes, ways)

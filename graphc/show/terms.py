@@ -341,18 +341,24 @@ def _is_scalar(term: Term) -> bool:
 
 def _chain(*terms: Term) -> tuple[Factor, ...]:
     """The factors of a product of matrices; the identity is one where there is no other."""
+    found = _factors(*terms)
+    return tuple([factor for factor in found if factor != _IDENTITY]) or found[:1]
+
+
+def _factors(*terms: Term) -> tuple[Factor, ...]:
+    """The factors of the terms, one after the other."""
     found: list[Factor] = []
     for term in terms:
         if term.kind != "scalar":
             found += term.items if term.kind in ("matrix", "piece") else (term.body.factor,)
-    return tuple([factor for factor in found if factor != _IDENTITY] or found[:1])
+    return tuple(found)
 
 
 # ---------------------------------------------------------------- products
 def _matmul(node: Tensor, operands: Sequence[Operand]) -> Term | None:
     x, y = operands
     if x.node.ndim > 2 or y.node.ndim > 2:
-        items = _chain(x.term, y.term)
+        items = _factors(x.term, y.term)  # of a stack the identity may be another matrix in each place
         return Term(x.term.scale * y.term.scale, "matrix", node.shape, items) if len(items) > 1 else None
     a, b = _as_row(x), _as_matrix(y)
     scale, items = a.scale * b.scale, _chain(a, b)

@@ -107,6 +107,7 @@ from graphc.compat.tensorflow.functions import (
 from graphc.compat.tensorflow.tape import GradientTape, UnconnectedGradients
 from graphc.compat.tensorflow.tensor import Tensor
 from graphc.compat.tensorflow.variable import Variable
+from graphc.core.errors import UnknownNameError, near
 
 if TYPE_CHECKING:
     from graphc.compat.tensorflow import keras
@@ -144,11 +145,7 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return importlib.import_module(f"{__name__}.keras")
-    import difflib
-
-    near = difflib.get_close_matches(name, globals(), 1)
-    hint = f"; is {near[0]!r} meant?" if near else "; graphc has what programs of a book need"
-    raise AttributeError(f"graphc.compat.tensorflow has no {name!r}{hint}")
+    raise UnknownNameError(f"graphc.compat.tensorflow has no {name!r}{near(name, globals())}", fits="what programs of the book need")
 
 
 __all__ = [

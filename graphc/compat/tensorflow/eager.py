@@ -18,7 +18,7 @@ from graphc.compat.tensorflow.recording import recording
 from graphc.compat.tensorflow.tensor import Reference, Tensor, convert, read
 from graphc.core import Subgraph, TensorType, Variable, as_tensor, dtypes, substitute, toposort, tree
 from graphc.core import Tensor as Node
-from graphc.core.errors import DTypeError, GraphcError
+from graphc.core.errors import DTypeError, GraphcError, SignatureError, near
 from graphc.core.subgraph import parameter
 from graphc.lower import compute, interpret
 from graphc.nn.forward import Forward, current
@@ -121,12 +121,12 @@ class _Entry:
         given = list(args[:count])
         for name in self.operands[len(given) :]:
             if name not in kwargs and name not in self.defaults:
-                raise TypeError(f"{self.body.__name__}({', '.join(self.names)}) needs {name}")
+                raise SignatureError(f"{self.body.__name__} needs {name}", fits=", ".join(self.names))
             given.append(kwargs.pop(name) if name in kwargs else self.defaults[name])
         static = dict(zip(self.names[count:], args[count:], strict=False)) | kwargs
         for name in static:
             if name not in self.names[count:]:
-                raise TypeError(f"{self.body.__name__}({', '.join(self.names)}) has no argument {name!r}")
+                raise SignatureError(f"{self.body.__name__} has no argument {name!r}{near(name, self.names)}", fits=", ".join(self.names))
         return (list(given[0]) if self.listed else given), static
 
     @property

@@ -11,7 +11,7 @@ from graphc.compat.tensorflow.dtypes import DTYPES, DType, TensorShape, name_of
 from graphc.compat.tensorflow.recording import recording
 from graphc.core import Tensor as Node
 from graphc.core import TensorType, Variable, describe, dtypes
-from graphc.core.errors import ArgumentError, DTypeError, ShapeError
+from graphc.core.errors import ArgumentError, DTypeError, ShapeError, UnfinishedError
 
 Array = np.ndarray[Any, Any]
 OPERATIONS: Final[dict[str, Callable[..., Any]]] = {}
@@ -70,7 +70,7 @@ class Reference(Operators):
     @property
     def leaf(self) -> Variable:
         """The variable."""
-        raise NotImplementedError
+        raise UnfinishedError(type(self).__name__, fits="a subclass that defines it")
 
     @property
     def dtype(self) -> DType:

@@ -42,7 +42,7 @@ class Checks:
         """The lines behind that of a node whose value and operands have these names."""
         assert node.op is not None
         if node.op.name == "guard":
-            self._flags.append(KinkError(node.attributes["message"]))
+            self._flags.append(KinkError(node.attributes["message"], fits="a point off the kink, or kinks='zero' in gc.grad"))
         if self._everything:
             yield from self._bounds(node, names, in_body)
             yield from self._finite(node, names, in_body)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from graphc.core.errors import ArgumentError
+from graphc.core.errors import ArgumentError, near
 from graphc.nn.hooks import HOOKS, Callback, Logs
 
 
@@ -74,7 +74,7 @@ class LambdaCallback(Callback):
     def __init__(self, **hooks: Callable[..., Any] | None) -> None:
         for name, function in hooks.items():
             if name not in HOOKS:
-                raise ArgumentError(f"LambdaCallback: there is no hook {name!r}", fits=", ".join(HOOKS))
+                raise ArgumentError(f"LambdaCallback: there is no hook {name!r}{near(name, HOOKS)}", fits=", ".join(HOOKS))
             if function is not None:
                 if not callable(function):
                     raise ArgumentError(f"LambdaCallback: {name} is {function!r}", fits="a function")

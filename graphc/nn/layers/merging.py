@@ -11,7 +11,7 @@ from functools import reduce
 from typing import Any
 
 import graphc as gc
-from graphc.core.errors import ArgumentError, ShapeError
+from graphc.core.errors import ArgumentError, ShapeError, UnfinishedError
 from graphc.nn.layer import Layer
 from graphc.nn.layers.common import listed
 
@@ -42,7 +42,7 @@ class Merge(Layer):
 
     def merge(self, inputs: list[gc.Tensor], masks: Masks) -> gc.Tensor:
         """The output."""
-        raise NotImplementedError(f"{type(self).__name__}.merge(inputs, masks)")
+        raise UnfinishedError(f"{type(self).__name__}.merge(inputs, masks)", fits="a subclass that defines it")
 
     def compute_mask(self, inputs: Inputs, previous_mask: Any) -> gc.Tensor | None:
         """Where one of the masks holds, if all inputs have one."""

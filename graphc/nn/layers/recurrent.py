@@ -15,7 +15,7 @@ import numpy as np
 
 import graphc as gc
 from graphc.core import Tensor, Variable, as_tensor, toposort, tree
-from graphc.core.errors import ArgumentError, ShapeError
+from graphc.core.errors import ArgumentError, ShapeError, UnfinishedError, UnknownNameError, near
 from graphc.core.op import as_dtype
 from graphc.feed.batches import whole_number
 from graphc.nn import activations
@@ -118,7 +118,7 @@ class Cell(Weighted):
 
     def step(self, projected: Tensor, states: States, noise: Sequence[Tensor]) -> States:
         """The new states, the output first."""
-        raise NotImplementedError(f"{title(self)}.step(projected, states, noise)")
+        raise UnfinishedError(f"{title(self)}.step(projected, states, noise)", fits="a subclass that defines it")
 
     def call(self, inputs: Tensor, states: Any, training: bool = False) -> Any:
         """The output, and the new states."""
@@ -632,7 +632,7 @@ class OfOneCell(RNN):
     def __getattr__(self, name: str) -> Any:
         cell = self.__dict__.get("cell")
         if name.startswith("_") or cell is None or name not in inspect.signature(type(cell).__init__).parameters:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+            raise UnknownNameError(f"{type(self).__name__} has no attribute {name!r}{near(name, vars(self))}", fits="dir() of it")
         return getattr(cell, name)
 
     def build(self, input_shape: Shape) -> None:

@@ -9,7 +9,7 @@ import math
 from typing import Any, ClassVar, Final
 
 import graphc as gc
-from graphc.core.errors import ArgumentError
+from graphc.core.errors import ArgumentError, UnfinishedError
 from graphc.core.op import as_dtype
 from graphc.nn import regularizers
 from graphc.nn.layer import Layer, Shape
@@ -35,11 +35,11 @@ class Noisy(Layer):
     @property
     def amount(self) -> float:
         """How strong the noise is; there is none at 0."""
-        raise NotImplementedError(f"{type(self).__name__}.amount")
+        raise UnfinishedError(f"{type(self).__name__}.amount", fits="a subclass that defines it")
 
     def disturbed(self, x: gc.Tensor) -> gc.Tensor:
         """What noise makes of a tensor."""
-        raise NotImplementedError(f"{type(self).__name__}.disturbed(x)")
+        raise UnfinishedError(f"{type(self).__name__}.disturbed(x)", fits="a subclass that defines it")
 
 
 class Dropout(Noisy):

@@ -13,7 +13,7 @@ import numpy as np
 
 import graphc as gc
 from graphc.core import Tensor, Variable, as_tensor, describe, dtypes, substitute, variable
-from graphc.core.errors import ArgumentError, DTypeError, ShapeError, entries, warn
+from graphc.core.errors import ArgumentError, DTypeError, ShapeError, UnfinishedError, entries, warn
 from graphc.core.op import as_dtype
 from graphc.nn.configured import ConfiguredRecord, packed
 from graphc.nn.immediate import variable_of
@@ -78,7 +78,9 @@ class Step:
         return value
 
 
-@entries("updates", "apply_gradients", "apply", "build", "scale_loss", "finalize_variable_values", "assign_rate", "exclude_from_weight_decay")
+@entries(
+    *("updates", "apply_gradients", "apply", "build", "scale_loss", "finalize_variable_values", "assign_rate", "exclude_from_weight_decay")
+)
 class Optimizer(ConfiguredRecord):
     """What Keras's optimisers have in common.
 
@@ -133,7 +135,7 @@ class Optimizer(ConfiguredRecord):
     # ---------------------------------------------------------------- to be written by subclasses
     def step(self, w: Tensor, g: Tensor, at: Step) -> Tensor:
         """The new weight, of the weight (decayed, if it decays) and its gradient (clipped). What is to be remembered goes to ``at``."""
-        raise NotImplementedError(f"{type(self).__name__}.step(w, g, at)")
+        raise UnfinishedError(f"{type(self).__name__}.step(w, g, at)", fits="a subclass that defines it")
 
     def decay_of(self, weight: Variable) -> float | None:
         """The weight decay of this weight, for those that :meth:`exclude_from_weight_decay` does not name."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import graphc as gc
 from graphc.core import Tensor, as_tensor
-from graphc.core.errors import ArgumentError
+from graphc.core.errors import ArgumentError, UnfinishedError
 from graphc.core.op import as_dtype
 from graphc.nn.configured import ConfiguredRecord
 from graphc.nn.immediate import immediate
@@ -60,7 +60,7 @@ class LearningRateSchedule(ConfiguredRecord):
 
     def rate(self, step: Tensor) -> Tensor:
         """The learning rate as a graph of ``step``, which is float32 or float64."""
-        raise NotImplementedError(f"{type(self).__name__}.rate(step)")
+        raise UnfinishedError(f"{type(self).__name__}.rate(step)", fits="a subclass that defines it")
 
 
 @immediate

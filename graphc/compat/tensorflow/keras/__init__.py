@@ -10,6 +10,8 @@ import importlib.util
 import sys
 from typing import Any, Final
 
+from graphc.core.errors import UnknownNameError, near
+
 MODULES: Final = {
     "activations": "graphc.nn.activations",
     "callbacks": "graphc.nn.callbacks",
@@ -49,7 +51,8 @@ def __getattr__(name: str) -> Any:
         from graphc import nn
 
         return getattr(nn, name)
-    raise AttributeError(f"graphc.compat.tensorflow.keras has no {name!r}; it has {', '.join(sorted({*NAMES, *MODULES, 'models'}))}")
+    known = sorted({*NAMES, *MODULES, "models"})
+    raise UnknownNameError(f"graphc.compat.tensorflow.keras has no {name!r}{near(name, known)}", fits=", ".join(known))
 
 
 def __dir__() -> list[str]:
