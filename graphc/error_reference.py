@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from textwrap import dedent
 from typing import Final
 
@@ -151,7 +153,7 @@ ERRORS: Final = (
             "an integer variable: `gc.variable([1, 2])`",
             "no path from the variable to the loss: `gc.why_no_gradient(y, x)` names the edge that cuts it",
         ),
-        "`gc.mean(loss)`; `dtype=\"float32\"`; or `disconnected=\"zero\"`, if zeros are meant",
+        '`gc.mean(loss)`; `dtype="float32"`; or `disconnected="zero"`, if zeros are meant',
         """
         x = gc.input("x", ("batch", 10))
         g = gc.grad(gc.square(x), x)
@@ -185,7 +187,7 @@ ERRORS: Final = (
     _core(
         "RewriteError",
         ("a rewrite rule of one's own that changes a type, or undoes what another does",),
-        "a rule that keeps shape and dtype, or `rules - \"its_name\"`",
+        'a rule that keeps shape and dtype, or `rules - "its_name"`',
         """
         from graphc.core.pattern import Var
         from graphc.rewrite import RuleSet, rule, simplify
@@ -203,7 +205,7 @@ ERRORS: Final = (
     _core(
         "BackendError",
         ("JAX is not installed", "a device that is not there", "something that only one of the backends has"),
-        "`pip install \"graphc[jax]\"`; `graphc devices` prints the devices",
+        '`pip install "graphc[jax]"`; `graphc devices` prints the devices',
         """
         f = gc.compile([], gc.constant(1.0), backend="jaxx")
         """,
@@ -211,7 +213,7 @@ ERRORS: Final = (
     _core(
         "ScriptError",
         ("`graphc draw`, `explain`, `lint` and the like run a file that fails",),
-        "the traceback in the message; what is not to run there goes under `if __name__ == \"__main__\":`",
+        'the traceback in the message; what is not to run there goes under `if __name__ == "__main__":`',
         """
         from pathlib import Path
         from graphc import script
@@ -223,7 +225,7 @@ ERRORS: Final = (
     _core(
         "DrawError",
         ("a file name with another suffix", "a format that needs Graphviz, where there is none"),
-        "a suffix that the message lists; `pip install \"graphc[draw]\"`",
+        'a suffix that the message lists; `pip install "graphc[draw]"`',
         """
         x = gc.input("x", (3,))
         gc.draw(gc.exp(x)).save("x.bmp")
@@ -247,8 +249,8 @@ ERRORS: Final = (
         """
         from graphc.nn import Input, Sequential, layers
 
-        Sequential([Input((4,)), layers.Dense(3)]).save_weights("w.safetensors")
-        Sequential([Input((4,)), layers.Dense(2)]).load_weights("w.safetensors")
+        Sequential([Input((4,)), layers.Dense(3, name="out")]).save_weights("w.safetensors")
+        Sequential([Input((4,)), layers.Dense(2, name="out")]).load_weights("w.safetensors")
         """,
     ),
     _of(
@@ -257,10 +259,9 @@ ERRORS: Final = (
         ("a file that `Function.save` did not write, or a damaged one", "a graph that has no portable form"),
         "what stands after `fits`",
         """
-        from pathlib import Path
-
-        Path("f.graphc").write_text("hello")
-        gc.load("f.graphc")
+        x = gc.input("x", (2,))
+        slope = gc.compile([x], gc.grad(gc.sum(gc.abs(x)), x, kinks="raise"))
+        slope.save("slope.graphc")
         """,
     ),
     _of(
@@ -322,7 +323,9 @@ ERRORS: Final = (
 
 WARNINGS: Final = (
     Explained("graphc.core.errors", "DrawWarning", ("no Graphviz was found, or it failed",), '`pip install "graphc[draw]"`'),
-    Explained("graphc.core.errors", "PlacementWarning", ("a size that the number of devices does not divide",), "another size of the batch"),
+    Explained(
+        "graphc.core.errors", "PlacementWarning", ("a size that the number of devices does not divide",), "another size of the batch"
+    ),
     Explained("graphc.nn.nonfinite", "NonFiniteWarning", ("a loss of NaN in `fit`; the message names the first node",), "`gc.lint(model)`"),
     Explained("graphc.nn.saving", "SavingWarning", ("a state that does not go into the file, or out of it",), "what the message says"),
     Explained("graphc.nn.callbacks.monitors", "MonitorWarning", ("a misspelt figure in `monitor=`",), "a name that the message lists"),
@@ -348,11 +351,25 @@ def page() -> str:
 
 
 def _section(one: Explained) -> str:
-    bases = ", ".join([f"`{base.__name__}`" for base in one.type.__mro__[1:] if base.__module__ == "builtins"][:1])
-    lines = [f"## {one.name}", "", f"{_meaning(one)} It is a {bases}.", "", *[f"- {cause}" for cause in one.causes], "", f"Cure: {one.cure}.", ""]
+    lines = [
+        f"## {one.name}",
+        "",
+        f"{_meaning(one)}{_base(one)}",
+        "",
+        *[f"- {cause}" for cause in one.causes],
+        "",
+        f"Cure: {one.cure}.",
+        "",
+    ]
     if one.example:
         lines += ["```python", one.example, "```", "", "```text", message(one), "```", ""]
     return "\n".join(lines)
+
+
+def _base(one: Explained) -> str:
+    """Which of Python's own errors it is, if it is a narrower one than any."""
+    base = next(base.__name__ for base in one.type.__mro__ if base.__module__ == "builtins")
+    return "" if base == "Exception" else f" Python's own class for it is `{base}`."
 
 
 def _warning(one: Explained) -> str:
@@ -377,13 +394,14 @@ def message(one: Explained) -> str:
 @contextlib.contextmanager
 def _elsewhere() -> Iterator[None]:
     """A folder of its own to work in, since examples write files."""
-    before = os.getcwd()
+    before, path = Path.cwd(), list(sys.path)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
             yield
         finally:
             os.chdir(before)
+            sys.path[:] = path
 
 
 if __name__ == "__main__":

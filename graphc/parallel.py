@@ -178,7 +178,6 @@ class _OneBlasThread:
                 for library, number in self.before:
                     library.set_num_threads(number)
 
-
     def forget(self) -> None:
         """Begin anew, in a forked child: the threads that were in such blocks are not there."""
         self.lock, depth, self.depth = threading.Lock(), self.depth, 0

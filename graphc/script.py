@@ -100,7 +100,7 @@ def _lines(error: BaseException, path: Path) -> list[str]:
     package = str(Path(__file__).parent)
     files = [frame.filename for frame in report.stack]
     start = files.index(str(path)) if str(path) in files else len(files)
-    frames = [frame for frame in report.stack[start:] if not frame.filename.startswith(package)]
+    frames = [frame for frame in report.stack[start:] if not frame.filename.startswith((package, "<graphc>"))]
     text = "".join([*traceback.StackSummary.from_list(frames).format(), *report.format_exception_only()])
     return text.rstrip("\n").splitlines()
 

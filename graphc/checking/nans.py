@@ -155,7 +155,7 @@ class NanWatch:
         return results
 
     def _finding(self, inputs: Sequence[Any], known: Sizes) -> NonFiniteError | None:
-        """The error for values of these inputs; None if they are not finite themselves and nothing else is made of them."""
+        """The error for values of these inputs; None where it was given, or asked for."""
         schedule = self._program.schedule
         leaves: dict[Tensor, Any] = dict(zip(schedule.inputs, map(np.asarray, inputs), strict=True))
         leaves |= self._state.values()
@@ -165,7 +165,7 @@ class NanWatch:
                 found = find(graph, leaves, interpreter(known))
                 if found is not None:
                     return found.error()
-        if any(kind_of(value) != FINITE for value in leaves.values()):
+        if any(kind_of(value) != FINITE for value in Interpreter(known).run(self._graphs[0], leaves)):
             return None
         given = [place(node) for node in self._graphs[0]]
         return NonFiniteError(

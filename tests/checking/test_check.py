@@ -51,7 +51,10 @@ def long_lived(x: Any, w: Any) -> Any:
 
 MISTAKES = {
     "rule": Mistake(
-        lambda x, w: gc.tanh(gc.log(1 + gc.square(x @ w))) * 2, "rules", "log", ["the rule wrong_log (rounding: A wrong rule.)", "operand x"]
+        lambda x, w: gc.tanh(gc.log(1 + gc.square(x @ w))) * 2,
+        "rules",
+        "log",
+        ["the rule wrong_log (rounding: A wrong rule.)", "operand x"],
     ),
     "plan": Mistake(long_lived, "plan", "", ["right when written, and wrong when read", "exp", "gone with without='reuse'"]),
     "source": Mistake(lambda x, w: gc.cos(gc.tanh(gc.sin(x @ w))) @ w, "plan", "tanh", ["the order, the memory or the source"]),
@@ -197,7 +200,9 @@ def test_what_rounding_excuses_passes() -> None:
 def test_check_may_be_less_often() -> None:
     x = gc.input("x", ("n",))
     runs: list[int] = []
-    with wrong.mock.patch.object(gc.checking.watch.Problem, "run", lambda self, program: runs.append(len(self.arguments[0])) or [self.plain.values[0]]):  # type: ignore[func-returns-value]
+    with wrong.mock.patch.object(
+        gc.checking.watch.Problem, "run", lambda self, program: runs.append(len(self.arguments[0])) or [self.plain.values[0]]
+    ):  # type: ignore[func-returns-value]
         step = gc.compile([x], gc.sum(x), check=gc.Check(every=3, other_backend=False))
         for n in (2, 2, 2, 2, 5, 2):
             step(np.ones(n, "float32"))

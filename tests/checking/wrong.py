@@ -71,7 +71,6 @@ def wrong_jax() -> Generator[None, None, None]:
 MISTAKES = {"rule": wrong_rule, "plan": wrong_plan, "memory": unused_memory, "source": wrong_source, "jax": wrong_jax}
 
 
-
 def outcome(script: str) -> str:
     """What comes of a script: the name of its error, or "fine"."""
     try:

@@ -415,3 +415,96 @@ def test_notebooks_get_both_notations():
 )
 def test_names_in_latex(label, latex):
     assert formula(gc.relu(input(label))).latex == rf"\operatorname{{relu}}({latex})"
+
+
+# ---------------------------------------------------------------- matrices and vectors: what is written has the value
+MATRICES = [input(f"A{i}", (3, 3), "float64") for i in range(5)]
+VECTORS = [input(f"v{i}", (3,), "float64") for i in range(5)]
+SCALARS = [input(f"s{i}", (), "float64") for i in range(4)]
+_random = np.random.default_rng(5)
+NUMBERS = {x: _random.uniform(0.5, 1.5, x.shape) for x in [*MATRICES, *VECTORS, *SCALARS]}
+
+
+def _products(rng, depth, ndim):
+    """A random expression of so many axes, and its value."""
+    if depth == 0:
+        x = rng.choice([SCALARS, VECTORS, MATRICES][ndim])
+        return x, NUMBERS[x]
+    kind = rng.randrange(6)
+    if kind == 0:
+        (x, v), (y, w) = _products(rng, depth - 1, ndim), _products(rng, depth - 1, ndim)
+        return (x + y, v + w) if rng.random() < 0.5 else (x - y, v - w)
+    if kind == 1:
+        (x, v), (y, w) = _products(rng, depth - 1, rng.choice([0, ndim])), _products(rng, depth - 1, ndim)
+        return x * y, v * w
+    if kind == 2:
+        (x, v), (s, w) = _products(rng, depth - 1, ndim), _products(rng, 0, 0)
+        return x / (2.0 * s), v / (2 * w)
+    if kind == 3:
+        x, v = _products(rng, depth - 1, ndim)
+        return (-x, -v) if rng.random() < 0.5 else (gc.transpose(x), v.T)
+    left, right = {0: (1, 1), 1: rng.choice([(2, 1), (1, 2)]), 2: rng.choice([(2, 2), (1, 1)])}[ndim]
+    (x, v), (y, w) = _products(rng, depth - 1, left), _products(rng, depth - 1, right)
+    if ndim == 2 and left == 1:
+        return gc.expand_dims(x, axis=1) @ gc.expand_dims(y, axis=0), np.outer(v, w)
+    return x @ y, v @ w
+
+
+class _Reader:
+    """The value of a formula: a vector is a column, and side by side binds tighter than ``⊙`` and ``/``."""
+
+    def __init__(self, text):
+        self.tokens = re.findall(r"[A-Za-z]\w*|[\d.]+|[²³]|\S", text)
+        self.names = {x.label: value.reshape(-1, 1) if value.ndim == 1 else value for x, value in NUMBERS.items()}
+
+    def next(self):
+        return self.tokens[0] if self.tokens else ""
+
+    def sum(self):
+        sign = -1 if self.next() == "-" and self.tokens.pop(0) else 1
+        value = sign * self.product()
+        while self.next() in ("+", "-"):
+            sign = 1 if self.tokens.pop(0) == "+" else -1
+            value = value + sign * self.product()
+        return value
+
+    def product(self):
+        value = self.chain()
+        while self.next() in ("⊙", "/"):
+            value = value * self.chain() if self.tokens.pop(0) == "⊙" else value / self.chain()
+        return value
+
+    def chain(self):
+        value = self.factor()
+        while self.next() not in ("", ")", "+", "-", "⊙", "/"):
+            if self.next() == "·":
+                self.tokens.pop(0)
+            other = self.factor()
+            value = value * other if 1 in (np.size(value), np.size(other)) else value @ other
+        return value
+
+    def factor(self):
+        token = self.tokens.pop(0)
+        value = self.sum() if token == "(" else self.names[token] if token in self.names else float(token)
+        if token == "(":
+            assert self.tokens.pop(0) == ")"
+        while self.next() in ("ᵀ", "²", "³"):
+            mark = self.tokens.pop(0)
+            value = np.transpose(value) if mark == "ᵀ" else value ** (2 if mark == "²" else 3)
+        return value
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_products_of_matrices_are_right(seed):
+    rng = random.Random(seed)
+    node, value = _products(rng, 4, rng.randrange(3))
+    text = str(formula(node, width=100_000, parts=0) if not seed else formula(node, {x: x.label for x in NUMBERS}, width=100_000))
+    head, _, rest = text.partition("\nwhere ")
+    for line in reversed([re.sub(r" {2,}\(.*$", "", one).strip() for one in rest.splitlines()]):
+        name, _, part = line.partition(" = ")
+        head = re.sub(rf"\b{name}\b", f"({part})", head)
+        rest = re.sub(rf"\b{name}\b", f"({part})", rest)
+    if re.search(r"\bt\d", head):
+        pytest.skip("parts of parts")
+    found = _Reader(head).sum()
+    np.testing.assert_allclose(np.reshape(found, -1), np.reshape(value, -1), rtol=1e-9, atol=1e-12)
