@@ -7,7 +7,6 @@ import is imported by the command that needs it.
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from graphc import __version__
-from graphc.core.errors import GraphcError
+from graphc.core.errors import GraphcError, near
 from graphc.pipeline import BACKENDS
 
 DATASETS = ("mnist", "digits")
@@ -322,9 +321,7 @@ def _devices(asked: argparse.Namespace) -> None:
 def _dataset(name: str) -> str:
     if name in DATASETS:
         return name
-    near = difflib.get_close_matches(name.lower(), DATASETS, 1)
-    guess = f"; is {near[0]!r} meant?" if near else ""
-    raise argparse.ArgumentTypeError(f"there is no data set {name!r}{guess} (fits: {', '.join(DATASETS)})")
+    raise argparse.ArgumentTypeError(f"there is no data set {name!r}{near(name, DATASETS)} (fits: {', '.join(DATASETS)})")
 
 
 def _positive(text: str) -> float:
@@ -339,7 +336,7 @@ def _positive(text: str) -> float:
 
 def _backend(name: str) -> str:
     if name not in BACKENDS:
-        raise argparse.ArgumentTypeError(f"there is no backend {name!r} (fits: {', '.join(BACKENDS)})")
+        raise argparse.ArgumentTypeError(f"there is no backend {name!r}{near(name, BACKENDS)} (fits: {', '.join(BACKENDS)})")
     return name
 
 

@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -334,12 +334,13 @@ WARNINGS: Final = (
 
 _ABOUT = """# Errors
 
-Made by `python -m graphc.error_reference`. Every error that graphc raises on purpose is a class, a `gc.errors.GraphcError` and mostly one of
-Python's own too, so that `except ValueError` and the like work. The message has three parts: the call and what is wrong with it; what it was
-given, with your names and lines; and, after `fits`, what would be accepted. They are `error.asked`, `error.given` and `error.fits`.
+Made by `python -m graphc.error_reference`. Every error that graphc raises on purpose is a class, a `gc.errors.GraphcError` and mostly one
+of Python's own too, so that `except ValueError` and the like work. The message has three parts: the call and what is wrong with it; what
+it was given, with your names and lines; and, after `fits`, what would be accepted. They are `error.asked`, `error.given` and `error.fits`.
 
-A traceback has your lines and one of graphc's, the call that raised; pytest and IPython leave out that one too. With `GRAPHC_TRACEBACK=full` in
-the environment, or after `gc.errors.full_tracebacks()`, it has all of graphc's own. A name that is misspelt is answered with the near one.
+A traceback has your lines and one of graphc's, the call that raised; pytest and IPython leave out that one too. With
+`GRAPHC_TRACEBACK=full` in the environment, or after `gc.errors.full_tracebacks()`, it has all of graphc's own. A name that is misspelt is
+answered with the near one.
 
 Examples begin with `import graphc as gc`; the message is the one that they print.
 """
@@ -392,7 +393,7 @@ def message(one: Explained) -> str:
 
 
 @contextlib.contextmanager
-def _elsewhere() -> Iterator[None]:
+def _elsewhere() -> Generator[None, None, None]:
     """A folder of its own to work in, since examples write files."""
     before, path = Path.cwd(), list(sys.path)
     with tempfile.TemporaryDirectory() as folder:

@@ -366,6 +366,23 @@ def _(op: Op) -> Iterator[Change]:
         yield "1", {"flops": 1}
 
 
+@of("scratch")
+def _(op: Op) -> Iterator[Change]:
+    scratch = op.scratch
+    if scratch is not None:
+        yield "tripled", {"scratch": lambda node: scratch(node) * 3}
+        yield "dropped", {"scratch": None}
+
+
+@of("bounds")
+def _(op: Op) -> Iterator[Change]:
+    bounds = op.bounds
+    if bounds is not None:
+        yield "one further", {"bounds": lambda node: [(index, size + 1) for index, size in bounds(node)]}
+        yield "one less", {"bounds": lambda node: [(index, size - 1) for index, size in bounds(node)]}
+        yield "dropped", {"bounds": None}
+
+
 _END = "(?![a-zA-Z0-9_])"
 
 

@@ -139,4 +139,5 @@ def _largest(dtype: str) -> Any:
         import ml_dtypes
 
         return ml_dtypes.finfo(own).max
-    return cast("Any", np.finfo(own)).max
+    limits = cast("Any", np.finfo)(own)
+    return limits.max

@@ -12,7 +12,7 @@ from typing import Any, cast
 from graphc import ops
 from graphc.core import Bundle, Op, Tensor, TensorType, as_tensor, close, derived_from, describe, input, parts, sizes, toposort, tree
 from graphc.core.attributes import axis_of
-from graphc.core.errors import ArgumentError, ShapeError
+from graphc.core.errors import ArgumentError, ShapeError, entry
 from graphc.core.sizes import Dim
 from graphc.grad.control import loop_with_history
 from graphc.ops.shape import aligned
@@ -108,7 +108,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
         places = _spread(out_axes, rebuild_results(outputs))
         return rebuild_results([ops.moveaxis(y, 0, axis_of(axis, y.ndim)) for y, axis in zip(found, places, strict=True)])
 
-    return call
+    return entry(call)
 
 
 def _spread(axes: Any, structure: Any) -> list[Any]:

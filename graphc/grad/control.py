@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from graphc.core import Subgraph, Tensor, TensorType, as_tensor, close, describe, input, op, sizes, tree
-from graphc.core.errors import ArgumentError, DTypeError, ShapeError
+from graphc.core.errors import ArgumentError, DTypeError, ShapeError, entry
 from graphc.core.sizes import Dim
 
 
@@ -365,7 +365,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         body, outside = close(own, [as_tensor(y) for y in results])
         return rebuild_results(checkpoint_op([*inputs, *outside], body=body))
 
-    return call
+    return entry(call)
 
 
 @op(None, name="custom", flops=0, text="custom($operands)")
@@ -406,7 +406,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
         body, backward = _apart(both, len(own), len(g), len(outside), len(outputs))
         return rebuild_results(custom_op([*inputs, *outside], body=body, backward=backward, own=len(own)))
 
-    return call
+    return entry(call)
 
 
 def _apart(both: Subgraph, own: int, g: int, outside: int, results: int) -> tuple[Subgraph, Subgraph]:

@@ -88,8 +88,10 @@ class Interpreter:
             if template is None:
                 return self._expanded(node, values)
             assert node.op is not None
-            inside = [functools.partial(self.call, node, body) for body in dict.fromkeys(bodies(node))]
-            result = _kernel(node.op, node.attrs, template, self.target, self._bound)(*inside, *values)
+            names = {body: _Body(f"body{i}") for i, body in enumerate(dict.fromkeys(bodies(node)))}
+            attrs = tuple([names[value] if isinstance(value, Subgraph) else value for value in node.attrs]) if names else node.attrs
+            inside = [functools.partial(self.call, node, body) for body in names]
+            result = _kernel(node.op, attrs, template, self.target, self._bound, tuple(names.values()), repr(attrs))(*inside, *values)
         if isinstance(node.type, Bundle):
             return tuple([self.typed(r, t.dtype) for r, t in zip(result, node.type.parts, strict=True)])
         return self.typed(result, node.dtype)
@@ -133,20 +135,30 @@ class JaxInterpreter(Interpreter):
         return np.asarray(result, dtypes.numpy_dtype(dtype))
 
 
+class _Body(str):
+    """What stands for a body among the attributes: a table may not keep whole graphs alive."""
+
+    __slots__ = ()
+
+
 @functools.lru_cache(maxsize=4096)
-def _kernel(op: Op, attrs: tuple[Any, ...], template: str, target: str, sizes: tuple[tuple[str, int], ...]) -> Callable[..., Any]:
-    """The op as a function of its bodies and its operands."""
+def _kernel(
+    op: Op, attrs: tuple[Any, ...], template: str, target: str, sizes: tuple[tuple[str, int], ...], inside: tuple[str, ...], told: str
+) -> Callable[..., Any]:
+    """The op as a function of the bodies ``inside`` it and of its operands. ``told`` tells attributes apart that are equal: 0.0 and -0.0."""
     names = [f"x{i}" for i in range(len(op.operands))]
-    functions = {value: f"body{i}" for i, value in enumerate(dict.fromkeys([v for v in attrs if isinstance(v, Subgraph)]))}
-    written = Written(numpy_dtype_source if target == "numpy" else jax_dtype_source, functions)
-    attributes = {name: attribute(value, name, written) for name, value in zip(op.attributes, attrs, strict=True)}
+    written = Written(numpy_dtype_source if target == "numpy" else jax_dtype_source, {})
+    attributes = {
+        name: str(value) if isinstance(value, _Body) else attribute(value, name, written)
+        for name, value in zip(op.attributes, attrs, strict=True)
+    }
     operands = {op.operands[0]: "*xs"} if op.variadic else dict(zip(op.operands, names, strict=True))
     body = fill(in_namespace(template, "np" if target == "numpy" else "jnp"), operands | attributes)
     namespace: dict[str, Any] = {**dict(sizes), **_modules(target)}
     if "bfloat16" in body:
         namespace["bfloat16"] = dtypes.numpy_dtype("bfloat16").type
     exec((imports([op]) if target == "numpy" else "") + helpers([op], target), namespace)
-    parameters = [*functions.values(), *(["*xs"] if op.variadic else names)]
+    parameters = [*inside, *(["*xs"] if op.variadic else names)]
     return eval(f"lambda {', '.join(parameters)}: {body}", namespace)
 
 

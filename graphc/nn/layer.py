@@ -47,7 +47,7 @@ from typing import Any, ClassVar, Final, TypeAlias, cast
 import numpy as np
 
 from graphc.core import Input, Tensor, Variable, as_tensor, dtypes, here, tree, variable
-from graphc.core.errors import ArgumentError, ShapeError, UnfinishedError, entries
+from graphc.core.errors import ArgumentError, ShapeError, SignatureError, UnfinishedError, entries, near
 from graphc.core.leaf import input
 from graphc.core.op import as_dtype
 from graphc.nn.allowance import take
@@ -78,6 +78,12 @@ class Weight:
     constraint: Any = None
 
 
+def _no_argument(cls: type, name: str) -> SignatureError:
+    known = [known for one in cls.__mro__ if "__init__" in vars(one) for known in inspect.signature(vars(one)["__init__"]).parameters]
+    takes = [one for one in dict.fromkeys(known) if one not in ("self", "options", "unknown", "args", "kwargs")]
+    return SignatureError(f"{cls.__name__} has no argument {name!r}{near(name, takes)}", fits=", ".join(takes))
+
+
 @entries("__init__", "__call__", "add_weight", "add_update", "latest", "add_loss", "set_weights", "get_config")
 class Layer(Configured):
     """Variables, and a function of tensors that reads them. See above for how a layer is written.
@@ -102,9 +108,12 @@ class Layer(Configured):
         input_shape: Any = None,
         input_dim: int | None = None,
         batch_input_shape: Any = None,
+        **unknown: Any,
     ) -> None:
         from graphc.nn import regularizers
 
+        if unknown:
+            raise _no_argument(type(self), next(iter(unknown)))
         self.name = name or unique_name(snake_case(type(self).__name__))
         self._origin = here()
         self.dtype = dtypes.canonical(FLOAT if dtype is None else dtype)

@@ -493,9 +493,7 @@ def pick(x, indices):
 def pick(x: TensorType, indices: TensorType) -> TensorType:
     """One element of the last axis for each index: ``x[i, j, indices[i, j]]``. Out of bounds as in ``take``."""
     if indices.shape != x.shape[:-1]:
-        raise ShapeError(
-            f"indices of shape {indices.shape} do not name an element of each row of {x.shape}", fits=f"shape {x.shape[:-1]}"
-        )
+        raise ShapeError(f"indices of shape {indices.shape} do not name an element of each row of {x.shape}", fits=f"shape {x.shape[:-1]}")
     return x.with_shape(indices.shape)
 
 

@@ -63,9 +63,6 @@ class Formula:
         """MathML, which browsers show without any script."""
         return mathml(self.latex, alt=self.text)
 
-    def _repr_html_(self) -> str:
-        return self.html
-
 
 def formula(y: Tensor, names: Mapping[Tensor, str] | None = None, *, width: int = WIDTH, parts: int = PARTS) -> Formula:
     """``y`` as a formula of its leaves.

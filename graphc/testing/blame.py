@@ -36,8 +36,11 @@ def _first(y: Tensor, xs: Sequence[Tensor], values: dict[Tensor, Any], bound: Ma
     order = toposort([y])
     known = watching.every([y], values)
     carrying = ancestors_through(order, xs, carries)
-    for node in order:
-        if node.op is None or node not in carrying:
+    on_the_way = [node for node in order if node in carrying]
+    # What cuts the path on purpose, as stop_gradient does, comes after what does not.
+    cutting = [node for node in order if node not in carrying and not carrying.isdisjoint(node.inputs)]
+    for node in [*on_the_way, *cutting]:
+        if node.op is None:
             continue
         entry = _own(node, [known[x] for x in node.inputs], how)
         if entry is not None:
@@ -57,7 +60,7 @@ def _own(node: Tensor, given: Sequence[Any], how: How) -> Entry | None:
     made = node.op.apply(tuple(fresh), node.attrs, node)
     try:
         results = [y for y in (parts(made) if isinstance(made.type, Bundle) else (made,)) if dtypes.is_inexact(y.dtype)]
-        wrt = [x for x in values if dtypes.is_inexact(x.dtype) and made in ancestors_through(toposort([made]), [x], carries)]
+        wrt = [x for x in values if dtypes.is_inexact(x.dtype)]
         if not results or not wrt:
             return None
         total = sum([projected(y, values, how.rng, always=True) for y in results], start=as_tensor(np.float64(0)))

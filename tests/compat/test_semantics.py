@@ -259,7 +259,7 @@ def test_distributions() -> None:
         (lambda: tf.add(1), "needs y"),
         (lambda: tf.reduce_sum([1.0], axes=0), "no argument 'axes'"),
         (lambda: tf.reduce_summ, "is 'reduce_sum' meant"),
-        (lambda: tf.keras.optimisers, "it has Input, Layer"),
+        (lambda: tf.keras.optimisers, "fits: Input, Layer"),
         (lambda: tf.one_hot([1.5], 3), "indices"),
         (lambda: tf.constant([1.0, 2.0])[[0, 1]], "tf.gather"),
         (lambda: tf.Variable(1.0, shape=(2,)), "shape"),

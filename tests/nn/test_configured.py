@@ -142,7 +142,7 @@ def test_a_record_is_its_fields() -> None:
 
 
 def test_a_record_stays_as_it_is() -> None:
-    with pytest.raises(AttributeError, match="make another Point"):
+    with pytest.raises(AttributeError, match="another Point"):
         Point(1.0).x = 2.0  # type: ignore[misc]
 
 
@@ -150,9 +150,9 @@ def test_a_record_stays_as_it_is() -> None:
     ("call", "word"),
     [
         (lambda: Point(), "Point needs x"),
-        (lambda: Point(1, 2, 3), "Point takes 2 arguments, x, y, and not 3"),
+        (lambda: Point(1, 2, 3), "Point takes 2 arguments and not 3"),
         (lambda: Point(1, x=2), "x is given twice"),
-        (lambda: Point(1, z=2), "z is no argument; its arguments are x, y"),
+        (lambda: Point(1, z=2), "z is no argument"),
         (lambda: FixedPoint(x=1, y=2), "y is no argument"),
     ],
 )

@@ -5,6 +5,7 @@ import inspect
 import itertools
 import math
 import re
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -1453,4 +1454,52 @@ def test_check_op_passes_for_a_good_op_and_fails_for_a_wrong_partial() -> None:
     finally:
         exp.partials = partials
     assert not bad
-    assert "by differences" in str(bad)
+    assert "most likely at fault: exp" in str(bad)
+
+
+# ---------------------------------------------------------------- indices and memory
+INDEXED = [call for call in CALLS if call.op.bounds and call.op.raises and "indices" in call.op.operands]
+
+
+@pytest.mark.parametrize("call", INDEXED, ids=str)
+def test_indices_are_good_up_to_their_bounds_and_no_further(call: Call) -> None:
+    inputs, values = call.inputs(), call.values()
+    assert call.op.bounds is not None
+    found = call.op.bounds(call.node(inputs))
+    assert [index for index, _ in found] == [x for x, name in zip(inputs, call.names, strict=True) if name.startswith("indices")]
+    for index, size in found:
+        place = next(i for i, x in enumerate(inputs) if x is index)
+        for number, fits in ((size - 1, True), (-size, True), (size, False), (-size - 1, False)):
+            tried = [value.copy() for value in values]
+            tried[place].flat[:1] = number
+            if fits or not tried[place].size:
+                run(call, tried)
+            else:
+                with pytest.raises(IndexError):
+                    run(call, tried)
+
+
+LARGE: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
+    "convolution": ((8, 64, 64, 8), (3, 3, 8, 128), {"strides": (2, 2)}),
+    "convolution_kernel_gradient": ((8, 64, 64, 8), (8, 62, 62, 128), {"taps": (3, 3)}),
+}
+"""For each op that needs memory while it works, shapes of operands with which that is far more than what Python needs."""
+
+
+@pytest.mark.parametrize("op", [op for op in TABLE if op.scratch], ids=lambda op: op.name)
+def test_what_a_call_allocates_beside_operands_and_result_is_foreseen(op: Op) -> None:
+    *shapes, attributes = LARGE[op.name]
+    inputs = [gc.input(name, shape) for name, shape in zip(op.operands, shapes, strict=True)]
+    plain = {"strides": (1, 1), "padding": ((0, 0),) * 2, "input_dilation": (1, 1), "kernel_dilation": (1, 1), "groups": 1}
+    y = op(*inputs, **plain | attributes)
+    step = gc.compile(inputs, y)
+    values = [np.ones(shape, np.float32) for shape in shapes]
+    step(*values)
+    tracemalloc.start()
+    try:
+        result = step(*values)
+        allocated = tracemalloc.get_traced_memory()[1] - result.nbytes
+    finally:
+        tracemalloc.stop()
+    assert op.scratch is not None
+    assert 0.5 < allocated / op.scratch(y) < 1.1

@@ -38,8 +38,8 @@ def float64_leak(program: Program) -> Iterator[Hit]:
         widened = [
             x for x in node.inputs if name_of(x) == "cast" and x.forward is None and x.inputs[0].dtype in ("float32", "float16", "bfloat16")
         ]
-        wide = [x for x in node.inputs if x not in widened and x.dtype == node.dtype and _is_wide_itself(x)]
-        if widened and wide and not _ASKED.search(program.text(node)):
+        wide = [x for x in node.inputs if x not in widened and x.dtype == node.dtype]
+        if widened and any(map(_is_wide_itself, wide)) and not _ASKED.search(program.text(node)):
             yield node, f"{widened[0].inputs[0].dtype} meets {node.dtype} in {name_of(node)}, and all that follows is {node.dtype}"
 
 
@@ -133,7 +133,7 @@ def gradient_that_is_zero(program: Program) -> Iterator[Hit]:
     losses = [root for graph in program.graphs for root in graph.outputs if program.is_loss(root)]
     open_, ends = _slopes(losses)
     learned = {x for x in toposort(losses) if isinstance(x, Variable) and dtypes.is_inexact(x.dtype) and x not in open_}
-    for end in ends:
+    for end in ends if learned else ():
         cut = [x for x in toposort([end]) if x in learned]
         learned.difference_update(cut)
         if cut:
