@@ -17,6 +17,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 import venv
 from collections.abc import Sequence
 from importlib import metadata
@@ -26,7 +27,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 DEVELOPMENT, LOWEST, LICENCES = HERE / "development.txt", HERE / "lowest.txt", ROOT / "docs" / "licences.md"
 PERMISSIVE = re.compile(
-    r"MIT|Apache|BSD|ISC|PSF|Python Software Foundation|Python-2\.0|Zlib|CC0|Unlicense|0BSD|HPND|MPL-2\.0|Mozilla Public License 2\.0", re.IGNORECASE
+    r"MIT|Apache|BSD|ISC|PSF|Python Software Foundation|Python-2\.0|Zlib|CC0|Unlicense|0BSD|HPND|MPL-2\.0|Mozilla Public License 2\.0",
+    re.IGNORECASE,
 )
 """Licences under which one may use, change and pass on. MPL 2.0 asks for changes to its own files alone, and hypothesis is a tool."""
 HEAD = """# Licences
@@ -69,7 +71,8 @@ def licence(name: str) -> str:
 def licences() -> int:
     """Write the page of the licences."""
     needed = {name.lower() for name in pinned(DEVELOPMENT)}
-    own = {re.split(r"[^\w.-]", line)[0].lower().replace("_", "-") for line in metadata.requires("graphc") or [] if "extra ==" not in line}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    own = {re.split(r"[^\w.-]", line)[0].lower().replace("_", "-") for line in project["dependencies"]}
     rows: list[str] = []
     absent: list[str] = []
     strict: list[str] = []

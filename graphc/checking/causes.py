@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 
@@ -129,15 +129,10 @@ def _holds(test: _Test, numbers: Sequence[float]) -> bool:
 
 
 def _overflow(node: Tensor, bad: Any) -> str:
-    largest = f"{float(_largest(node.dtype)):.4g}"
+    largest = f"{_largest(node.dtype):.4g}"
     return f"overflow: {node.dtype} holds no number beyond {largest}"
 
 
-def _largest(dtype: str) -> Any:
-    own = dtypes.real(dtype)
-    if own == "bfloat16":
-        import ml_dtypes
-
-        return ml_dtypes.finfo(own).max
-    limits = cast("Any", np.finfo)(own)
-    return limits.max
+def _largest(dtype: str) -> float:
+    own = dtypes.numpy_dtype(dtypes.real(dtype))
+    return float(np.nextafter(np.array(math.inf, own), np.array(0, own)))

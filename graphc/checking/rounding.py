@@ -33,7 +33,7 @@ CROSSING: Final = frozenset(
         "zeta",
     )
 )
-"""Functions that libraries compute as sums of numbers of size 1, also where these cancel: errors of a result near 0 are not small beside it."""
+"""Functions that libraries compute as sums of numbers of size 1, also where these cancel: a result near 0 has errors of that size."""
 RUNS: Final = 4
 """So many times the graph is computed with errors."""
 SLACK: Final = 4

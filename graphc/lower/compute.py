@@ -111,7 +111,9 @@ class Interpreter:
         inputs = [Input(None, (), (), x.type) for x in node.inputs]
         result = node.op.expand(*inputs, **node.op.keywords(node))
         known: dict[Tensor, Any] = dict(zip(inputs, values, strict=True))
-        return tuple(self.run(result, known)) if isinstance(node.type, Bundle) else self.run([result], known)[0]
+        found = self.run(result if isinstance(node.type, Bundle) else [result], known)
+        owned = [value if value.base is None else value.copy() for value in found]  # the op is no view, though its last part may be
+        return tuple(owned) if isinstance(node.type, Bundle) else owned[0]
 
 
 class JaxInterpreter(Interpreter):
@@ -145,7 +147,7 @@ class _Body(str):
 def _kernel(
     op: Op, attrs: tuple[Any, ...], template: str, target: str, sizes: tuple[tuple[str, int], ...], inside: tuple[str, ...], told: str
 ) -> Callable[..., Any]:
-    """The op as a function of the bodies ``inside`` it and of its operands. ``told`` tells attributes apart that are equal: 0.0 and -0.0."""
+    """The op as a function of the bodies ``inside`` it and of its operands. ``told`` tells equal attributes apart: 0.0 and -0.0."""
     names = [f"x{i}" for i in range(len(op.operands))]
     written = Written(numpy_dtype_source if target == "numpy" else jax_dtype_source, {})
     attributes = {

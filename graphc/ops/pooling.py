@@ -508,7 +508,8 @@ def _pooled(x: TensorType, pool_size: Any, strides: Any, padding: Any, dilation_
 def _at_the_ends(places: int, stride: int, low: int, close: bool) -> Iterable[int]:
     """Of the places of a window those that may lie in the padding alone: the last, and the first, since the further in the nearer.
 
-    Where the taps are farther apart than the axis is long (not ``close``), they may step over it, and all places that begin in the padding count.
+    Where the taps are farther apart than the axis is long (not ``close``), they may step over it, and each place that begins in the
+    padding counts.
     """
     if not places:
         return ()

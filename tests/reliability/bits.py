@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = ("backprop_graph", "custom_op", "linear_classifier", "lstm_sequence", "mlp_by_hand", "second_order", "autoencoder", "transformer_block")
+EXAMPLES = ("backprop_graph", "custom_op", "linear_classifier", "lstm_sequence", "second_order", "autoencoder", "transformer_block")
 SOURCES, BITS = "sources", "bits"
 STEPS = 3
 

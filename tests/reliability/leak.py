@@ -158,7 +158,10 @@ def main() -> int:
     for name in given.only or CALLS:
         before, after = drift(name, given.times)
         bad += after - before > DRIFT
-        print(f"{name}: {given.times} calls, {before / 2**20:.1f} MiB, then {after / 2**20:.1f} MiB: {(after - before) / 1024:+.0f} KiB", flush=True)
+        print(
+            f"{name}: {given.times} calls, {before / 2**20:.1f} MiB, then {after / 2**20:.1f} MiB: {(after - before) / 1024:+.0f} KiB",
+            flush=True,
+        )
     if not given.only:
         found = list(a_node())
         bad += found[-1][2] > 1.5 * found[0][2]

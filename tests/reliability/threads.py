@@ -77,8 +77,14 @@ def same_bits(times: int, threads: int = 8, backend: str = "numpy") -> int:
 def counted(times: int, threads: int = 6, backend: str = "numpy") -> int:
     """Updates by several functions that share variables, each pair one more than the last; none may be lost."""
     a, b, c = (gc.variable(np.zeros(2000), name) for name in "abc")
-    shared = [gc.compile([], [], updates={a: a + 1.0, b: b + 1.0}, backend=backend), gc.compile([], [], updates={b: b + 1.0}, backend=backend)]
-    shared += [gc.compile([], [], updates={c: c + 1.0}, backend=backend), gc.compile([], [], updates={c: c + 1.0, a: a + 1.0}, backend=backend)]
+    shared = [
+        gc.compile([], [], updates={a: a + 1.0, b: b + 1.0}, backend=backend),
+        gc.compile([], [], updates={b: b + 1.0}, backend=backend),
+    ]
+    shared += [
+        gc.compile([], [], updates={c: c + 1.0}, backend=backend),
+        gc.compile([], [], updates={c: c + 1.0, a: a + 1.0}, backend=backend),
+    ]
     at_once(threads, lambda number: [shared[(number + turn) % 4]() for turn in range(4 * times)] and None)
     for variable, share in ((a, 2), (b, 2), (c, 2)):
         found = np.unique(variable.value)
