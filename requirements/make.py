@@ -1,13 +1,14 @@
 """Pin what development needs, list the licences, and run the tests on the lowest versions that pyproject.toml allows.
 
-``python requirements/make.py pin`` writes ``development.txt`` (the newest versions, for each Python and system) and ``lowest.txt`` (the lowest of what
-pyproject.toml names, for Python 3.11), each package with the hashes of its files; it needs uv. Run it when a dependency changes, and now and then.
+``python requirements/make.py pin`` writes ``development.txt`` (the newest versions, for each Python and system) and ``lowest.txt`` (the
+lowest of what pyproject.toml names, for Python 3.11), each package with the hashes of its files; it needs uv. Run it when a dependency
+changes, and now and then.
 
-``python requirements/make.py licences`` writes docs/licences.md from the metadata of the packages that are installed, and prints how many there are
-and which are not permissive, of which there should be none.
+``python requirements/make.py licences`` writes docs/licences.md from the metadata of the packages that are installed, and prints how
+many there are and which are not permissive, of which there should be none.
 
-``python requirements/make.py lowest [pytest's arguments]`` installs lowest.txt into a virtual environment of its own, with the hashes checked, and
-runs the tests there; it prints what pytest prints.
+``python requirements/make.py lowest [pytest's arguments]`` installs lowest.txt into a virtual environment of its own, with the hashes
+checked, and runs the tests there; it prints what pytest prints.
 """
 
 from __future__ import annotations
@@ -27,14 +28,15 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 DEVELOPMENT, LOWEST, LICENCES = HERE / "development.txt", HERE / "lowest.txt", ROOT / "docs" / "licences.md"
 PERMISSIVE = re.compile(
-    r"MIT|Apache|BSD|ISC|PSF|Python Software Foundation|Python-2\.0|Zlib|CC0|Unlicense|0BSD|HPND|MPL-2\.0|Mozilla Public License 2\.0",
-    re.IGNORECASE,
+    r"MIT|Apache|BSD|ISC|PSF|Python Software Foundation|Zlib|CC0|Unlicense|HPND|MPL-2\.0|Mozilla Public License 2\.0", re.IGNORECASE
 )
-"""Licences under which one may use, change and pass on. MPL 2.0 asks for changes to its own files alone, and hypothesis is a tool."""
+"""Licences under which one may use, change and pass on. MPL 2.0 asks for changes to its own files alone, and only tools of development are
+under it."""
 HEAD = """# Licences
 
-graphc is under the MIT licence. It brings no code of others along; what it uses is installed beside it. These are the packages that it needs, or that
-its development needs, with what their metadata says of their licences. `python requirements/make.py licences` writes this page.
+graphc is under the MIT licence. It brings no code of others along; what it uses is installed beside it. These are the packages that it
+needs, or that its development needs, with what their metadata says of their licences. `python requirements/make.py licences` writes this
+page. The Mozilla Public License, of tools of development alone, asks for changes to its own files; all others only for their notice.
 
 | package | version | licence | for |
 |---|---|---|---|

@@ -1,8 +1,8 @@
 """Random programs drawn from the table of ops: plain = optimised = written in place = JAX, and their gradients too.
 
-``python tests/test_random_programs.py --seeds 1000`` tries as many programs as it is told, prints what fails, and then how many programs there
-were and how many failed. Each is also rewritten by random subsets of the rules in random orders, and one of random sizes (0 and 1 among them)
-and dtypes goes with each.
+``python tests/test_random_programs.py --seeds 1000`` tries as many programs as it is told, prints what fails, and then how many
+programs there were and how many failed. Each is also rewritten by random subsets of the rules in random orders, and one of random sizes
+(0 and 1 among them) and dtypes goes with each.
 """
 
 import argparse
@@ -238,7 +238,7 @@ CLOSE = {"float16": 0.05, "bfloat16": 0.3, "float32": 1e-3, "float64": 1e-8}
 
 
 def odd_program(seed: int, steps: int = 10) -> tuple[list[Input], list[Tensor], list[Any]]:
-    """Inputs, outputs and values of a program over random sizes, 0 and 1 among them, and random dtypes; a step that is refused is left out."""
+    """Inputs, outputs and values of a program of random sizes, 0 and 1 among them, and dtypes; steps that are refused are left out."""
     rng = np.random.default_rng([seed, 2])
     a, b, c = (int(_one(rng, SIZES)) for _ in range(3))
     shapes = [(), (a,), (b,), (a, b), (1, b), (a, 1), (b, c), (a, b, c), (1, 1, c)]

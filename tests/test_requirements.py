@@ -15,7 +15,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "requirements"))
 
-import make
+import make  # noqa: E402  (its folder is no package)
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 

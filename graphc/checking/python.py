@@ -14,6 +14,7 @@ from graphc.core.sizes import Dim, Size, Sliced
 from graphc.core.subgraph import Parameter
 from graphc.lower.names import Names
 from graphc.ops.index import Index, Span
+from graphc.symbolic.common import DECLARED
 
 LITERAL: Final = 32
 """Arrays of up to so many elements are written as numbers."""
@@ -50,6 +51,7 @@ class Program:
         self.arrays: dict[str, np.ndarray[Any, Any]] = {}
         self.imports: set[str] = set()
         self._core: set[str] = set()
+        self._declared: list[str] = []
         self._made = 0
         self._keeps, self._origins = keeps, origins
         self._names = Names(frozenset(_OWN))
@@ -71,6 +73,7 @@ class Program:
             ["import numpy as np"] if "np." in used else [],
             ["import graphc as gc", *core, *sorted(self.imports)],
             ['values = np.load(Path(__file__).with_suffix(".npz"))'] if self.arrays else [],
+            list(dict.fromkeys(self._declared)),
             [*[f"{name} = sizes.named({size!r})" for size, name in self._sizes.items()], *self.lines],
         ]
         return "\n\n".join(["\n".join(group) for group in groups if group]) + "\n"
@@ -133,7 +136,11 @@ class Program:
         for prefix, module in _modules():
             if op.name in module.__all__ and getattr(module, op.name) is op:
                 return f"{prefix}.{op.name}"
-        if not op.rule.__module__.startswith("graphc."):
+        if op.name in DECLARED and DECLARED[op.name][0] is op:
+            form, names, *_ = DECLARED[op.name][1]
+            self._declared.append(f"gc.pointwise({op.name!r}, {str(form)!r}, operands=sympy.symbols({list(names)!r}))")
+            self.imports.add("import sympy")
+        elif not op.rule.__module__.startswith("graphc."):
             self.imports.add(f"import {op.rule.__module__}  # it declares {op.name}")
         self._core.add("OPS")
         return f"OPS[{op.name!r}]"

@@ -222,7 +222,8 @@ class Level:
         for _ in range(_SINGLE):
             sizes_of = [self.values[x].size for x in self.xs]
             x = self.xs[int(self.how.rng.choice(len(self.xs), p=np.array(sizes_of) / sum(sizes_of)))]
-            index = tuple([int(self.how.rng.integers(size)) for size in self.values[x].shape])
+            place = int(self.how.rng.integers(self.values[x].size))
+            index = tuple([int(n) for n in np.unravel_index(place, self.values[x].shape)])
             step = np.zeros_like(self.values[x])
             step[index] = 1.0
             yield self._compared(_place(x, index), {x: step}, _inner(found, {x: step}), "reverse")
@@ -245,7 +246,8 @@ class Level:
         return self._compared(_place(x, index), {x: step}, _inner(found, {x: step}), "reverse")
 
     def _only(self, steps: Steps, kept: Sequence[tuple[Input, int]]) -> Steps:
-        found: Steps = {x: np.zeros_like(self.values[x]) for x in self.xs if any([other is x for other, _ in kept])}
+        moved = {x for x, _ in kept}
+        found: Steps = {x: np.zeros_like(self.values[x]) for x in self.xs if x in moved}
         for x in found:
             places = [i for other, i in kept if other is x]
             found[x].flat[places] = steps[x].flat[places]

@@ -1,12 +1,15 @@
 """``gc.to_python``: a graph as a program that declares the very same graph."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
+import sympy
 
 import graphc as gc
-from graphc.core import OPS, Op, Tensor, Variable, substitute, toposort
+from graphc.core import OPS, Tensor, Variable, substitute, toposort
 from graphc.core.expr import Input
 from graphc.core.subgraph import Parameter
 from graphc.testing import calls
@@ -81,6 +84,17 @@ def test_names_are_names_whatever_they_say(label: str) -> None:
     assert "os" not in space
 
 
-def test_an_op_that_others_declared_names_its_module() -> None:
-    op = next(op for op in OPS.values() if isinstance(op, Op))
-    assert op.rule.__module__.startswith("graphc.")
+def test_an_op_that_a_formula_declared_is_declared_again() -> None:
+    a, b = sympy.symbols("a b")
+    op = gc.pointwise("checked_by_formula", a * sympy.exp(-b) / 3, operands=[b, a])
+    y = op(gc.input("x", (2,)), gc.input("z", (2,)))
+    assert again([y]) == [y]
+    alone = subprocess.run([sys.executable, "-c", gc.to_python(y)], capture_output=True, text=True, check=False)
+    assert alone.returncode == 0, alone.stderr
+
+
+def test_an_op_of_another_module_imports_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OPS["relu"].rule, "__module__", "my_ops")
+    monkeypatch.delattr(gc.ops, "relu")
+    monkeypatch.setattr(gc.ops, "__all__", [name for name in gc.ops.__all__ if name != "relu"])
+    assert "import my_ops  # it declares relu\n" in gc.to_python(OPS["relu"](gc.input("x", ())))

@@ -1,11 +1,12 @@
-"""Malformed files, by coverage: an error of ours or a right result, never another exception, a crash, a hang, much memory, or code that is run.
+"""Malformed files, by coverage: an error of ours or a right result, never another exception, a crash, a hang, much memory, or code that
+is run.
 
-``python tests/fuzz/files.py --times 2000`` tries so many files of each kind that graphc reads, and prints for each kind how many were read, how many
-were refused, how many lines and steps between lines were reached, and every file that did anything else: its reader, its seed, what happened.
-``--only model`` tries one kind; a failing file is kept in ``--keep FOLDER``.
+``python tests/fuzz/files.py --times 2000`` tries so many files of each kind that graphc reads, and prints for each kind how many were
+read, how many were refused, how many lines and steps between lines were reached, and every file that did anything else: its reader, its
+seed, what happened. ``--only model`` tries one kind; a failing file is kept in ``--keep FOLDER``.
 
-Whole files are changed: their bits, and their parts (the JSON within, the lengths, the shapes), with lengths and digests made anew. What comes
-to lines in an order that no file came to before is changed further.
+Whole files are changed: their bits, and their parts (the JSON within, the lengths, the shapes), with lengths and digests made anew.
+What comes to lines in an order that no file came to before is changed further.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ class Tally:
     failures: list[str] = field(default_factory=list[str])
 
     def __str__(self) -> str:
-        return f"{self.read + self.refused} files: {self.read} read, {self.refused} refused, {len(self.failures)} failed; {self.steps} steps between lines"
+        files = self.read + self.refused + len(self.failures)
+        return f"{files} files: {self.read} read, {self.refused} refused, {len(self.failures)} failed; {self.steps} steps between lines"
 
 
 _watching = False

@@ -27,7 +27,7 @@ Rng = np.random.default_rng(0)
 class Reader:
     """A kind of file.
 
-    ``wholes`` gives trees of whole files, ``encoded`` the bytes of a tree, and ``read`` reads a file: it returns, or raises an error of ours.
+    ``wholes`` gives trees of whole files, ``encoded`` the bytes of a tree; ``read`` reads a file and returns, or raises an error of ours.
     ``files`` are the parts of graphc whose lines tell whether an input does something new.
     """
 

@@ -157,7 +157,7 @@ def test_links_are_not_followed(link: dict[str, Any], tmp_path: Path) -> None:
     tree = _h5()[0]
     tree["layers"]["dense"] = link
     (tmp_path / "w.weights.h5").write_bytes(to_h5(tree))
-    with pytest.raises(nn.WeightsError, match="no group of the file's own|cannot be read|not those of"):
+    with pytest.raises(nn.WeightsError, match=r"no group of the file's own|cannot be read|not those of"):
         _target().load_weights(tmp_path / "w.weights.h5")
 
 

@@ -7,7 +7,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -108,7 +108,7 @@ def test_markup(name: str) -> None:
         assert [tag for tag in found if tag[0] in LOADING] == [tag for tag in expected if tag[0] in LOADING]
         assert {attribute for _, names in found for attribute in names} <= {attribute for _, names in expected for attribute in names}
     svg = _text(gc.draw(loss, wrt=[w]).svg)
-    root = ElementTree.fromstring(svg)
+    root = ET.fromstring(svg)
     assert {element.tag.rpartition("}")[2] for element in root.iter()}.isdisjoint({"script", "foreignObject", "image"})
     assert not [key for element in root.iter() for key in element.attrib if key.lower().startswith("on")]
 

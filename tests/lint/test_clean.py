@@ -89,6 +89,7 @@ MODELS: dict[str, tuple[Callable[[], Any], str, tuple[int, ...], str]] = {
     "log_cosh": (lambda: rows(layers.Dense(1)), "log_cosh", (1,), "float32"),
     "poisson": (lambda: rows(layers.Dense(1, "exponential")), "poisson", (1,), "float32"),
     "divergence": (lambda: rows(layers.Dense(3, "softmax")), "kl_divergence", (3,), "float32"),
+    "score": (lambda: rows(layers.Dense(2)), "mae", (2,), "float32"),
     "hinge": (lambda: rows(layers.Dense(1)), "hinge", (1,), "float32"),
     "convolution": (
         lambda: images(
@@ -107,7 +108,7 @@ MODELS: dict[str, tuple[Callable[[], Any], str, tuple[int, ...], str]] = {
 def test_models_have_no_findings(name: str) -> None:
     make, loss, shape, dtype = MODELS[name]
     model = make()
-    model.compile("adam", loss, metrics=["accuracy"] if dtype == "int32" else None)
+    model.compile("adam", loss, metrics=["accuracy"] if dtype == "int32" else [nn.metrics.R2Score()] if loss == "mae" else None)
     assert str(gc.lint(model)) == "no findings"
     batch = np.zeros((4, *model.input_shape[1:]), "float32")
     model.fit(batch, np.zeros((4, *shape), dtype), verbose=0)

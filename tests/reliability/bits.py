@@ -1,8 +1,9 @@
 """The same source and the same numbers in each process: whatever the seed of Python's hashes, and however many threads there are.
 
-``python tests/reliability/bits.py`` compiles and runs every workload of the benchmarks and every example that needs no data set, in processes with
-other hash seeds and other numbers of threads. It prints for how many programs the source was the same bytes, for how many the numbers were the same
-bits, and each one where they were not; it ends with 1 if there is one. ``--tiny`` takes the workloads alone, at their tiny sizes.
+``python tests/reliability/bits.py`` compiles and runs every workload of the benchmarks and every example that needs no data set, in
+processes with other hash seeds and other numbers of threads. It prints for how many programs the source was the same bytes, for how
+many the numbers were the same bits, and each one where they were not; it ends with 1 if there is one. ``--tiny`` takes the workloads
+alone, at their tiny sizes.
 """
 
 from __future__ import annotations

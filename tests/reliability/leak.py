@@ -1,8 +1,8 @@
 """Memory over many calls, and memory to compile.
 
-``python tests/reliability/leak.py --times 100000`` calls each function so often and prints the resident memory after a tenth of the calls, at the end,
-and the drift between; then the memory that compiling graphs of 1,000, 4,000 and 16,000 nodes takes at its peak, in bytes a node. It ends with 1 if a
-drift is above 1 MiB or a node of the largest graph takes half as much again as one of the smallest.
+``python tests/reliability/leak.py --times 100000`` calls each function so often and prints the resident memory after a tenth of the
+calls, at the end, and the drift between; then the memory that compiling graphs of 1,000, 4,000 and 16,000 nodes takes at its peak, in
+bytes a node. It ends with 1 if a drift is above 1 MiB or a node of the largest graph takes half as much again as one of the smallest.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Threads and processes at once on the same functions, variables, files and caches.
 
-``python tests/reliability/threads.py --times 200`` prints how many calls from how many threads gave the bits of one thread, how many updates from
-how many functions were all counted, how many functions threads compiled at once, what children by fork and by spawn computed, and how many
-processes shared each cache and folder; it ends with 1 if one of them did not.
+``python tests/reliability/threads.py --times 200`` prints how many calls from how many threads gave the bits of one thread, how many
+updates from how many functions were all counted, how many functions threads compiled at once, what children by fork and by spawn
+computed, and how many processes shared each cache and folder; it ends with 1 if one of them did not.
 """
 
 from __future__ import annotations
@@ -267,7 +267,7 @@ def shared(name: str, times: int, processes: int = 3) -> int:
         for child in children:
             _, told = child.communicate(timeout=600)
             assert child.returncode == 0, told[-2000:]
-        assert not [path for path in Path(folder).rglob("*.draft")], "litter"
+        assert not list(Path(folder).rglob("*.draft")), "litter"
     return processes * times
 
 

@@ -35,9 +35,9 @@ def float64_leak(program: Program) -> Iterator[Hit]:
     for node in program.forward:
         if node.op is None or node.dtype not in ("float64", "complex128") or not node.op.promote:
             continue
-        widened = [
-            x for x in node.inputs if name_of(x) == "cast" and x.forward is None and x.inputs[0].dtype in ("float32", "float16", "bfloat16")
-        ]
+        if node.origin is not None and "metrics" in node.origin.scope:
+            continue  # a model's metrics add up in float64 where that is needed, and nothing is learned from them
+        widened = [x for x in node.inputs if name_of(x) == "cast" and x.forward is None and x.inputs[0].dtype in _NARROW]
         wide = [x for x in node.inputs if x not in widened and x.dtype == node.dtype]
         if widened and any(map(_is_wide_itself, wide)) and not _ASKED.search(program.text(node)):
             yield node, f"{widened[0].inputs[0].dtype} meets {node.dtype} in {name_of(node)}, and all that follows is {node.dtype}"

@@ -55,7 +55,8 @@ _ALLOWED: dict[tuple[str, str], object] = {
 
 _OPCODES = frozenset({
     "PROTO", "GLOBAL", "REDUCE", "BUILD", "STOP", "MARK", "TUPLE", "EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3",
-    "NONE", "NEWFALSE", "NEWTRUE", "BININT", "BININT1", "BININT2", "BINUNICODE", "SHORT_BINSTRING", "BINSTRING", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET",
+    "NONE", "NEWFALSE", "NEWTRUE", "BININT", "BININT1", "BININT2", "BINUNICODE", "SHORT_BINSTRING", "BINSTRING",
+    "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET",
 })  # fmt: skip
 """What tuples of arrays, numbers and strings are written with. Others take memory by a length that is in the file."""
 _PLACES = frozenset({"BINPUT", "LONG_BINPUT"})
