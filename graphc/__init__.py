@@ -164,7 +164,7 @@ def __getattr__(name: str) -> Any:
         raise errors.UnknownNameError(f"module 'graphc' has no attribute {name!r}{errors.near(name, __all__)}", fits="dir(graphc)")
     with collecting_paused():
         module = importlib.import_module(_LATER[name])
-    value = module if name == "nn" else errors.opened(getattr(module, name))
+    value = module if name == "nn" else errors.opened(getattr(module, name), (__name__, name))
     globals()[name] = value
     return value
 

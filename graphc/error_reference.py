@@ -134,6 +134,7 @@ ERRORS: Final = (
         class Scaled(gc.nn.Layer):
             pass
 
+
         y = Scaled()(gc.input("x", ("batch", 10)))
         """,
     ),
@@ -194,10 +195,12 @@ ERRORS: Final = (
 
         x = Var("x")
 
+
         @rule(gc.exp(x), safety="exact")
         def shorter(x):
             \"\"\"Wrong: it has another shape.\"\"\"
             return gc.broadcast_to(x, shape=(2, 3))
+
 
         simplify([gc.exp(gc.input("x", (3,)))], RuleSet([shorter]))
         """,

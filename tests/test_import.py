@@ -4,10 +4,13 @@ Which modules are absent is tested, not milliseconds, since the latter depend on
 """
 
 import functools
+import pickle
 import subprocess
 import sys
 
 import pytest
+
+import graphc as gc
 
 # Times are what a whole process takes to import it (Python 3.11, 2 cores, compiled).
 ABSENT = {
@@ -41,3 +44,10 @@ def test_graphc_itself_is_loaded() -> None:
 @pytest.mark.parametrize("name", ABSENT)
 def test_import_leaves_out(name: str) -> None:
     assert name not in loaded(), f"import {name} inside the function that uses it: {ABSENT[name]}"
+
+
+def test_what_is_public_can_be_sent_to_another_process() -> None:
+    for name in gc.__all__:
+        value = getattr(gc, name)
+        if callable(value):
+            assert pickle.loads(pickle.dumps(value)) is value, name

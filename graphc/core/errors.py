@@ -234,10 +234,18 @@ def entries(*names: str) -> Callable[[C], C]:
 def open_to_users(namespace: dict[str, Any], names: Iterable[str]) -> None:
     """Make entries of the functions of graphc that a module has under these names; ``namespace`` is its ``globals()``."""
     for name in names:
-        namespace[name] = opened(namespace.get(name))
+        namespace[name] = opened(namespace.get(name), (namespace["__name__"], name))
 
 
-def opened(value: Any) -> Any:
-    """An entry, if this is a function of graphc that is none yet; else the value itself."""
+def opened(value: Any, place: tuple[str, str] | None = None) -> Any:
+    """An entry, if this is a function of graphc that is none yet; else the value itself.
+
+    ``place`` is the module in which the entry is found, and its name there, by which it is pickled.
+    """
     is_function = isinstance(value, FunctionType) and value.__code__.co_filename != _NOWHERE
-    return entry(value) if is_function and value.__module__.startswith(_OWN) else value
+    if not is_function or not value.__module__.startswith(_OWN):
+        return value
+    call = entry(value)
+    if place is not None:
+        call.__module__, call.__qualname__ = place
+    return call

@@ -160,6 +160,9 @@ class Op:
             raise DeclarationError(f"an op has no field {name!r}{near(name, Op.__annotations__)}", fits=", ".join(Op.__annotations__))
         self.__dict__.update(fields)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _op_of_name, (self.name,)  # of a process that has declared it too
+
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
@@ -342,6 +345,10 @@ class Op:
 def _each(type: TensorType, count: int) -> Dim:
     """So many for each element; polynomials are slow, and types few."""
     return type.size * count
+
+
+def _op_of_name(name: str) -> Op:
+    return OPS[name]
 
 
 def parts(node: Tensor) -> tuple[Tensor, ...]:

@@ -139,7 +139,7 @@ def load(path: Path) -> Machine:
         return _ignored(path, str(error))
     try:
         return _read(json.loads(text))
-    except (ValueError, RecursionError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:  # a whole number may be larger than any float
         return _ignored(path, str(error))
 
 

@@ -89,7 +89,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"graphc.nn.{name}")
     if name not in _LATER:
         raise UnknownNameError(f"module 'graphc.nn' has no attribute {name!r}{near(name, __all__)}", fits=", ".join(__all__))
-    value = opened(getattr(importlib.import_module(f"graphc.nn.{_LATER[name]}"), name))
+    value = opened(getattr(importlib.import_module(f"graphc.nn.{_LATER[name]}"), name), (__name__, name))
     globals()[name] = value
     return value
 
