@@ -123,7 +123,10 @@ def orthogonal(shape: Sequence[int], gain: float = 1.0, *, seed: int | None = No
     if len(shape) < 2:
         raise ShapeError(f"orthogonal: no matrix has the shape {tuple(shape)}", fits="at least two axes")
     rows, columns = math.prod(shape[:-1]), shape[-1]
-    q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((max(rows, columns), min(rows, columns))))
+    from graphc.parallel import one_blas_thread
+
+    with one_blas_thread:  # whose bits do not depend on the number of threads
+        q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((max(rows, columns), min(rows, columns))))
     q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
     return (gain * (q.T if rows < columns else q)).reshape(shape).astype(dtypes.numpy_dtype(dtype))
 

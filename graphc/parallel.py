@@ -157,6 +157,14 @@ def _blas() -> list[Any]:
     return [library for library in controller.lib_controllers if library.user_api == "blas"]
 
 
+def deterministic() -> bool:
+    """Whether the bits of results may not depend on how many threads BLAS has: ``GRAPHC_DETERMINISTIC=1``, and its products take one.
+
+    With another number of threads BLAS adds up a large product in another order. All else has the same bits anyway.
+    """
+    return os.environ.get("GRAPHC_DETERMINISTIC", "") not in ("", "0")
+
+
 class _OneBlasThread:
     """In a block of this, BLAS works on the thread that calls it, and not with threads of its own beside ours."""
 

@@ -1,9 +1,9 @@
 """The same source and the same numbers in each process: whatever the seed of Python's hashes, and however many threads there are.
 
 ``python tests/reliability/bits.py`` compiles and runs every workload of the benchmarks and every example that needs no data set, in
-processes with other hash seeds and other numbers of threads. It prints for how many programs the source was the same bytes, for how
-many the numbers were the same bits, and each one where they were not; it ends with 1 if there is one. ``--tiny`` takes the workloads
-alone, at their tiny sizes.
+processes with other hash seeds and other numbers of threads, of graphc's and of BLAS's, under ``GRAPHC_DETERMINISTIC=1``. It prints for
+how many programs the source was the same bytes, for how many the numbers were the same bits, and each one where they were not; it ends
+with 1 if there is one. ``--tiny`` takes the workloads alone, at their tiny sizes.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def examples() -> dict[str, tuple[str, str]]:
 def in_a_process(arguments: Sequence[str], **environment: str) -> dict[str, tuple[str, str]]:
     """What a process with these variables finds."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    child = {**os.environ, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu", **environment}
+    child = {**os.environ, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu", "GRAPHC_DETERMINISTIC": "1", **environment}
     command = [sys.executable, __file__, "--here", *arguments]
     return json.loads(subprocess.run(command, env=child, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
 
@@ -105,12 +105,11 @@ def differing(found: Sequence[tuple[str, dict[str, tuple[str, str]]]]) -> tuple[
 
 
 PROCESSES = [
-    {"PYTHONHASHSEED": "0", "GRAPHC_THREADS": "2", "OPENBLAS_NUM_THREADS": "1"},
+    {"PYTHONHASHSEED": "0", "GRAPHC_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"},
     {"PYTHONHASHSEED": "1", "GRAPHC_THREADS": "2", "OPENBLAS_NUM_THREADS": "1"},
-    {"PYTHONHASHSEED": "2", "GRAPHC_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    {"PYTHONHASHSEED": "2", "GRAPHC_THREADS": "1", "OPENBLAS_NUM_THREADS": "2"},
     {"PYTHONHASHSEED": "3", "GRAPHC_THREADS": "3", "OPENBLAS_NUM_THREADS": "1"},
 ]
-"""BLAS on one thread in each: with another number of its own threads it adds up large products in another order, and rounds otherwise."""
 
 
 def main() -> int:

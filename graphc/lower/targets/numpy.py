@@ -133,6 +133,8 @@ class NumpyProgram:
 
     def _threads(self, sizes: tuple[int, ...]) -> AbstractContextManager[None] | None:
         """Who may use threads in a call: BLAS, if there are large products, or else the loops over rows; never both."""
+        if parallel.deterministic():
+            return parallel.one_blas_thread
         known = dict(zip(self.source.sizes, sizes, strict=True))
         if all(bind(type.size, known) < LARGE for type in {node.type for node in self.schedule.nodes}):
             return None  # neither would
