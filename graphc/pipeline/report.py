@@ -144,7 +144,7 @@ class Report:
             blocks.append(Section("rules that fired, and what they saved", [self.rule_table()]))
         blocks += [str(self.saturated)] if self.saturated else []
         blocks.append(Table([["declared", *_words(self.before)], ["lowered", *_words(self.after)]]))
-        blocks += [f"placed on {self.program.placement}"] if isinstance(self.program, JaxProgram) else []
+        blocks += [Code(f"placed on {self.program.placement}")] if isinstance(self.program, JaxProgram) else []
         blocks.append(Section("the dearest nodes", [Code("\n".join(self.dearest(5)))]))
         blocks += [Code(str(self.memory))] if self.memory else []
         return Page(Section(f"compiled for {self.backend}", blocks))

@@ -26,7 +26,7 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
     [
         ({"device": 3}, "device=3 is no name of a device"),
         ({"device": ""}, "device='' is no name of a device"),
-        ({"precision": "hi"}, "there is no precision 'hi'\n  fits: 'default', 'high', 'highest'"),
+        ({"precision": "hi"}, "there is no precision 'hi'; is 'high' meant?\n  fits: 'default', 'high', 'highest'"),
         ({"check": 1}, "check=1"),
         ({"cache": 3}, "cache=3 is no folder"),
         ({"axes": {"batch": "data"}}, "axes= without mesh="),

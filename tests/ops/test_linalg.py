@@ -468,7 +468,7 @@ def test_bad_calls_are_refused_in_three_parts(name: str) -> None:
 @pytest.mark.parametrize("build", [lambda a: gc.qr(a, mode="complete")[1], lambda a: gc.svd(a, full_matrices=True)[1]])
 def test_what_is_not_arbitrary_beside_them_has_one(build: Any) -> None:
     x = gc.input("x", (3, 2), "float64")
-    report = check_gradient(build(x), x, order=2)
+    report = check_gradient(build(x), x, order=2, modes="reverse")  # a tangent is one of all results
     assert report, str(report)
 
 
