@@ -20,6 +20,7 @@ from graphc.export.errors import ExportError
 from graphc.export.record import Leaf, Record
 from graphc.lower import JaxProgram, Schedule, Source
 from graphc.lower.targets.jax import import_jax
+from graphc.lower.targets.jax.devices import default_platform
 
 PLATFORMS: Final = ("cpu", "cuda", "tpu")
 ALL_PLATFORMS: Final = (*PLATFORMS, "rocm")
@@ -148,11 +149,11 @@ def _agree(found: Types, expected: Types) -> bool:
 
 
 def _check_platform(platforms: Sequence[str]) -> None:
-    jax = import_jax()
-    here = {"gpu": {"cuda", "rocm"}}.get(jax.default_backend(), {jax.default_backend()})
+    platform = default_platform()
+    here = {"gpu": {"cuda", "rocm"}}.get(platform, {platform})
     if here.isdisjoint(platforms):
         raise ExportError(
-            f"the function was saved for {', '.join(platforms)}, and JAX runs on {jax.default_backend()} here",
+            f"the function was saved for {', '.join(platforms)}, and JAX runs on {platform} here",
             fits=f"Function.save(path, platforms=({', '.join(map(repr, sorted(here)))},))",
         )
 
