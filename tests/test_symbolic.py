@@ -3,7 +3,6 @@
 import functools
 import importlib
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import mpmath
@@ -22,14 +21,6 @@ BACKENDS = ("numpy", "jax")
 SYMBOLIC = [op for op in OPS.values() if op.sympy]
 x, y, z = sp.symbols("x y z", real=True)
 both = pytest.mark.parametrize("backend", BACKENDS)
-
-
-@pytest.fixture(autouse=True)
-def _declared_ops_go_away() -> Iterator[None]:
-    before = set(OPS)
-    yield
-    for name in set(OPS) - before:
-        del OPS[name]
 
 
 def tensors(*shape: int, dtype: str = "float64") -> dict[Any, Tensor]:

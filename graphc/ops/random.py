@@ -230,8 +230,8 @@ def key(seed: Any) -> Tensor:
     if isinstance(seed, Tensor):
         if not dtypes.is_integer(seed.dtype) or seed.shape:
             raise DTypeError("random.key(seed): the seed is one whole number", given=[describe(seed)], fits="an integer of shape ()")
-        narrow = dtypes.itemsize(seed.dtype) < 8  # its sign does not reach the high word, as in JAX
-        return _words(p.cast(p.cast(seed, dtype="uint32") if narrow else seed, dtype="uint64"))
+        whole = p.cast(seed, dtype="uint64")
+        return _words(whole if dtypes.itemsize(seed.dtype) == 8 else _low(whole))  # a sign does not reach the high word, as in JAX
     number = _checked_number("key", seed, -(2**63), 2**64)
     return constant([number // WORD % WORD, number % WORD], "uint32")
 
@@ -247,8 +247,12 @@ def fold_in(key: Any, data: Any) -> Tensor:
     data = data if isinstance(data, Tensor) else constant(_checked_number("fold_in", data, 0, WORD), "uint32")
     if not dtypes.is_integer(data.dtype) or data.shape:
         raise DTypeError("random.fold_in(key, data): data is one whole number", given=[describe(data)], fits="an integer of shape ()")
-    counter = as_dtype(as_dtype(data, "uint32"), "uint64")
-    return _words(random_bits(key, counter, dtype="uint64"))
+    return _words(random_bits(key, _low(as_dtype(data, "uint64")), dtype="uint64"))
+
+
+def _low(number: Tensor) -> Tensor:
+    """The low 32 bits. XLA of JAX 0.8 leaves out a cast to uint32 on the way from a negative number of 8 bits."""
+    return bitwise_and(number, constant(WORD - 1, "uint64"))
 
 
 # ---------------------------------------------------------------- distributions
