@@ -13,6 +13,7 @@ cheap to dear, those that use JAX last; the first that fails kills the mutant. W
 from __future__ import annotations
 
 import argparse
+import ast
 import functools
 import itertools
 import multiprocessing
@@ -75,6 +76,14 @@ EQUIVALENT = {
     **dict.fromkeys(
         ("cummax.jax: dropped", "cummin.jax: dropped", "logcumsumexp.jax: dropped"), "XLA's own is parallel, the other one a loop"
     ),
+    **{
+        f"{name}.helper: result of product nudged": "it says how much is done at once"
+        for name in ("window_max", "window_max_tangent", "window_sum")
+    },
+    **{
+        f"window_max_tangent.helper: result of {name} nudged": "only the gradient calls it, whose text is the same"
+        for name in ("bits_of", "shared")
+    },
     "pinv.jax: dropped": "what counts as 0 by default differs by a factor of ten in units of rounding",
 }
 """Changes that change nothing, or nothing that a small call can show."""
@@ -212,13 +221,19 @@ def _(op: Op) -> Iterator[Change]:
         yield "dropped", {"imports": ""}
 
 
+def _returning(text: str) -> list[str]:
+    """The functions of a source that return something."""
+    functions = [part for part in ast.parse(text).body if isinstance(part, ast.FunctionDef)]
+    return [one.name for one in functions if any(isinstance(part, ast.Return) and part.value for part in ast.walk(one))]
+
+
 def _of_helper(field: str, module: str) -> Callable[[Op], Iterator[Change]]:
     def changes(op: Op) -> Iterator[Change]:
         text: str = getattr(op, field)
         if not text:
             return
         yield "dropped", {field: ""}
-        for name in dict.fromkeys(re.findall(r"^def (\w+)\(", text, re.MULTILINE)):
+        for name in _returning(text):
             kept = re.sub(rf"^def {name}\(", f"def {name}_as_it_was(", text, flags=re.MULTILINE)
             other = f"def {name}(*operands, **attributes):\n    return nudged({name}_as_it_was(*operands, **attributes))"
             yield f"result of {name} nudged", {field: _beside(kept, module, other)}
