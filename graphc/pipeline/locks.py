@@ -42,13 +42,13 @@ class UpdateLock:
             self._group = _joined(list(variables))
 
     def __enter__(self) -> None:
-        while True:
-            group = self._group.root()
+        group = self._group
+        group.lock.acquire()
+        while group.into is not None:  # it was joined to another, perhaps while this thread waited
+            group.lock.release()
+            group = group.root()
             group.lock.acquire()
-            if group.into is None:
-                self._group = group
-                return
-            group.lock.release()  # it was joined to another while this thread waited
+            self._group = group
 
     def __exit__(self, *error: object) -> None:
         # Nobody can have joined it meanwhile: joining takes the lock.
