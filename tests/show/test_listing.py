@@ -145,7 +145,7 @@ def test_a_printed_graph_is_made_in_no_time():
 
 
 def test_a_line_of_a_notebook_is_that_of_its_cell(monkeypatch):
-    place = Origin("/tmp/ipykernel_77/1465720.py", 4)
+    place = Origin("C:/temp/ipykernel_77/1465720.py", 4)
     assert str(place) == "1465720.py:4"  # Jupyter has ended
     shell = types.SimpleNamespace(compile=types.SimpleNamespace(_filename_map={place.file: 3}))
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
