@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,9 @@ from graphc.show.notation import ATOM, POWER, SUM, TEX, TEXT, Form, Notation
 
 _DIGITS: Final = 8  # of a number that is spelt longer is asked whether it is a fraction
 _LARGEST: Final = 10_000
+_CHANCE: Final = 500
+_BITS: Final = {8: 53, 4: 24}
+"""Of the significands of floats, by the bytes of the dtype."""
 _NUMBER: Final = re.compile(r"-?[\d.]+(e-?\d+)?")
 
 
@@ -118,15 +122,37 @@ def _scale(above: Number, below: Number, factors: tuple[Factor, ...], divisors: 
 def number_scale(text: str, value: Any) -> Scale | None:
     """The scale that is this number, whose shortest spelling is ``text``; None for what is no finite real number.
 
-    What is the nearest to a fraction of two small numbers, such as 0.33333334 in float32, is that fraction.
+    What is the nearest to a fraction of two small numbers, such as 0.33333334 in float32, is that fraction, and what is the nearest to
+    the root of one is that root.
     """
     if not _NUMBER.fullmatch(text):
         return None
     number = Fraction(text)
-    near = number.limit_denominator(_LARGEST)
-    if len(text) > _DIGITS and near and value.dtype.type(near.numerator / near.denominator) == value:
-        return _scale(near.numerator, near.denominator, (), ())
+    if len(text) > _DIGITS and number:
+        fraction = _simple(number, value)
+        if fraction and value.dtype.type(fraction.numerator / fraction.denominator) == value:
+            return _scale(fraction.numerator, fraction.denominator, (), ())
+        square = _simple(number * number, value)
+        if square and abs(value) in _rounded_roots(square, value.dtype.type):
+            return _scale(1 if number > 0 else -1, 1, _roots(square.numerator), _roots(square.denominator))
     return _scale(*_reduced(_whole(number), 1), (), ())
+
+
+def _simple(number: Fraction, value: Any) -> Fraction | None:
+    """The fraction of small numbers that is near; None where so many have such a size that one is near by chance."""
+    near = number.limit_denominator(_LARGEST)
+    return near if 0 < abs(near.numerator) * near.denominator * _CHANCE <= 1 << _BITS.get(value.dtype.itemsize, 8) else None
+
+
+def _rounded_roots(square: Fraction, dtype: Callable[[float], Any]) -> set[Any]:
+    """What programs get for a root: that of the quotient, and the quotient of roots."""
+    above, below = square.numerator, square.denominator
+    return {dtype(math.sqrt(above / below)), dtype(math.sqrt(above) / math.sqrt(below))}
+
+
+def _roots(number: int) -> tuple[Factor, ...]:
+    """The root of a whole number as factors: none of 1."""
+    return () if number == 1 else (Factor.of(both(Form(f"√{number}"), Form(rf"\sqrt{{{number}}}"))),)
 
 
 def size_scale(size: Dim) -> Scale:

@@ -502,3 +502,27 @@ def test_products_of_matrices_are_right(seed):
     found = _Reader(one_line(node, {x: x.label for x in NUMBERS})).sum()
     column = value.reshape(-1, 1) if np.ndim(value) == 1 else value  # all terms of a sum may cancel: then a single 0 is written
     np.testing.assert_allclose(np.reshape(found, np.shape(column)) if np.size(found) > 1 else found, column, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (1 / 3, "x / 3"),
+        (2 / 784, "x / 392"),
+        (-5 / 6, "-5 x / 6"),
+        (1 / np.sqrt(8), "x / √8"),
+        (np.sqrt(1 / 8), "x / √8"),
+        (-1 / np.sqrt(3), "-x / √3"),
+        (np.sqrt(2 / 3), "√2 x / √3"),
+        (0.25, "x / 4"),
+        (0.3, "0.3 x"),
+    ],
+)
+def test_numbers_are_read_as_fractions_and_roots(number: float, text: str, dtype: str) -> None:
+    assert formula(input("x", (3,), dtype) * np.dtype(dtype).type(number)).text == text
+
+
+@pytest.mark.parametrize("number", [0.70710677 + 1e-5, np.pi, np.log(2), 0.35355345])
+def test_a_number_that_is_near_a_fraction_by_chance_stays_a_number(number: float) -> None:
+    assert formula(input("x", (3,)) * np.float32(number)).text == f"{np.float32(number)!s} x"
