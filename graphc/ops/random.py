@@ -250,11 +250,6 @@ def fold_in(key: Any, data: Any) -> Tensor:
     return _words(random_bits(key, _low(as_dtype(data, "uint64")), dtype="uint64"))
 
 
-def _low(number: Tensor) -> Tensor:
-    """The low 32 bits. XLA of JAX 0.8 leaves out a cast to uint32 on the way from a negative number of 8 bits."""
-    return bitwise_and(number, constant(WORD - 1, "uint64"))
-
-
 # ---------------------------------------------------------------- distributions
 _FORMATS: Final = {
     "float16": (10, -14, "uint16"),
@@ -431,6 +426,7 @@ def _high(x: Tensor) -> Tensor:
 
 
 def _low(x: Tensor) -> Tensor:
+    """The low 32 of 64 bits. XLA of JAX 0.8 leaves out a cast to uint32 on the way from a negative number of 8 bits."""
     return bitwise_and(x, WORD - 1)
 
 

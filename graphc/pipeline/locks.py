@@ -36,6 +36,7 @@ class UpdateLock:
     """A lock that every function which updates one of these variables, or one that is updated with them, holds while it runs."""
 
     __slots__ = ("_group",)
+    _group: _Group
 
     def __init__(self, variables: Iterable[Variable]) -> None:
         with _joining:
