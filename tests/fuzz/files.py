@@ -146,6 +146,8 @@ def tried(reader: Reader, path: Path, cover: Coverage, tally: Tally) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
+            # a number for which its dtype has no room is inf, as everywhere in NumPy
+            warnings.filterwarnings("ignore", "overflow encountered in cast", RuntimeWarning)
             for kind in (MachineWarning, SavingWarning):
                 warnings.simplefilter("ignore", kind)
             with watched():

@@ -215,6 +215,9 @@ class HeadsAttention(Weighted):
         """A layer from the last ``taken`` axes of what has this shape to axes of the sizes ``given``."""
         letters = iter(_LETTERS)
         free = len(input_shape) - taken
+        if free + taken + len(given) > len(_LETTERS):
+            asked = f"{self.name}: {name} is of {len(input_shape)} axes, and made of {len(given)}"
+            raise ShapeError(asked, fits=f"at most {len(_LETTERS)} in all")
         kept, read, made = ["".join([next(letters) for _ in range(count)]) for count in (free, taken, len(given))]
         layer = EinsumDense(
             f"{kept}{read},{read}{made}->{kept}{made}",
