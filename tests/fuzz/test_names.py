@@ -99,11 +99,11 @@ def test_text(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_markup(name: str) -> None:
+def test_markup(name: str, tmp_path: Path) -> None:
     """Pages and pictures have the elements and attributes that they have for another name."""
     x, w, _, loss = programs(name)
     a, _, _, plain = programs("plain")
-    for show in (lambda x, y: gc.formula(y).html, lambda x, y: gc.explore(gc.compile(x, y)).html):
+    for show in (lambda x, y: gc.formula(y).html, lambda x, y: gc.explore(gc.compile(x, y), tmp_path / "graph.html").html):
         found, expected = (Tags(_text(show(*arguments))).found for arguments in ((x, loss), (a, plain)))
         assert [tag for tag in found if tag[0] in LOADING] == [tag for tag in expected if tag[0] in LOADING]
         assert {attribute for _, names in found for attribute in names} <= {attribute for _, names in expected for attribute in names}
