@@ -83,8 +83,8 @@ def _of(node: Tensor, found: Mapping[Tensor, Range]) -> Range:
     rule = RULES.get(node.op.name)
     if rule is not None:
         return rule(node, *operands)
-    if node.op.name in _BOUNDED:
-        return _BOUNDED[node.op.name]
+    if node.op.name in BOUNDED:
+        return BOUNDED[node.op.name]
     return _of_dtype(node.dtype)
 
 
@@ -409,7 +409,6 @@ _SAME = [
     "mean",
     "cummax",
     "cummin",
-    "windows",
     "window_max",
     "guard",
     "dynamic_slice",
@@ -417,10 +416,11 @@ _SAME = [
     "conj",
     "part",
 ]
-_PADDED = ["widen", "pad", "place_diagonal", "tril", "triu", "place", "add_at", "add_along_axis", "on_diagonals", "overlap_add"]
+_PADDED = ["widen", "pad", "place_diagonal", "tril", "triu", "place", "on_diagonals", "windows"]
+_ADDED = ["add_at", "add_along_axis", "overlap_add"]
 _PRODUCTS = ["matmul", "moved_product", "turned_product", "convolution"]
 
-_BOUNDED: Final[dict[str, Range]] = {
+BOUNDED: Final[dict[str, Range]] = {
     "softmax": Range(0, 1, False, True),
     "log_softmax": Range(-INF, 0, False, True),
     "sin": Range(-1, 1, True, True),
@@ -456,6 +456,11 @@ _BOUNDED: Final[dict[str, Range]] = {
 """Ops whose results are bounded whatever their operands are. That a softmax underflows is a rule of its own, so its 0 is not reached."""
 
 
+def _added(_node: Tensor, x: Range, *_indices: Range) -> Range:
+    """Values land where others did, and nowhere there is 0."""
+    return NOT_NEGATIVE if x.low >= 0 else ANY
+
+
 def _zero_or_more(_node: Tensor, x: Range) -> Range:
     return NOT_NEGATIVE._replace(low_reached=x.low_reached and x.low == 0) if x.low >= 0 else ANY
 
@@ -479,6 +484,7 @@ def _relu(node: Tensor, x: Range) -> Range:
 RULES: Final[dict[str, Callable[..., Range]]] = {
     **dict.fromkeys(_SAME, _same),
     **dict.fromkeys(_PADDED, _with_zero),
+    **dict.fromkeys(_ADDED, _added),
     **dict.fromkeys(_PRODUCTS, _product),
     "add": _add,
     "subtract": _subtract,
@@ -515,7 +521,7 @@ RULES: Final[dict[str, Callable[..., Range]]] = {
     "log1p": _monotone(lambda x: _log(1 + x), -INF, INF),
     "log2": _monotone(lambda x: _log(x) / math.log(2), -INF, INF),
     "log10": _monotone(lambda x: _log(x) / math.log(10), -INF, INF),
-    "log_sigmoid": _monotone(lambda x: -_log(1 + _exp(-x)), -INF, 0, (False, True)),
+    "log_sigmoid": _monotone(lambda x: -math.log1p(_exp(-x)), -INF, 0, (False, True)),
     "log1mexp": _log1mexp,
     "softplus": _monotone(lambda x: x if x > 30 else math.log1p(_exp(x)), 0, INF),
     "sqrt": _monotone(lambda x: math.sqrt(max(x, 0)), 0, INF),
