@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from graphc import ops
 from graphc.core import Bundle, Constant, Tensor, derived_from, describe, dtypes, input, parts, substitute, toposort
-from graphc.core.errors import DTypeError, GradientError
+from graphc.core.errors import GradientError
 from graphc.core.graph import ancestors_through
 from graphc.grad import carries, why_no_gradient
 from graphc.grad.reverse import Flow, Sweep
+from graphc.grad.transforms import check_differentiable
 from graphc.reading import PLAIN, readable
 from graphc.rewrite import Application
 from graphc.rewrite import simplify as rewritten
@@ -40,24 +41,13 @@ def derive(y: Tensor, x: Tensor) -> Derivation:
         GradientError: no gradient leads from ``y`` to ``x``. DTypeError: one of them is no tensor of floats.
     """
     for role, tensor in (("y", y), ("x", x)):
-        _check(role, tensor)
+        check_differentiable("derive", role, tensor)
     cut = why_no_gradient(y, x)
     if cut is not None:
         raise GradientError(f"derive(y, x): {cut}", given=[f"y: {describe(y)}", f"x: {describe(x)}"], fits="a y that is computed from x")
     if y.forward is not None and x.op is None:  # what a gradient has that says nothing is not differentiated again
         (y,) = rewritten([y], PLAIN).roots
     return _Writer(y, x).derivation()
-
-
-def _check(role: str, tensor: Any) -> None:
-    if not isinstance(tensor, Tensor):
-        raise DTypeError(f"derive: {role} is {tensor!r}", fits="a tensor of the graph: gc.input, gc.variable, or an expression of them")
-    if not dtypes.is_inexact(tensor.dtype):
-        raise DTypeError(
-            f"derive: {role} is {tensor.dtype}, and only floats have gradients",
-            given=[f"{role}: {describe(tensor)}"],
-            fits=", ".join((*dtypes.FLOATS, *dtypes.COMPLEX)),
-        )
 
 
 class _Stepwise(Sweep):

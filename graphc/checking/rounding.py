@@ -167,13 +167,11 @@ def _last_places(expected: Array, promise: Promise) -> Any:
 
 
 def _unit(dtype: str) -> float:
-    own = dtypes.real(dtype)
-    return 2.0**-7 if own == "bfloat16" else float(np.finfo(own).eps)
+    return float(dtypes.finfo(dtypes.real(dtype)).eps)
 
 
 def _tiny(dtype: str) -> float:
-    own = dtypes.real(dtype)
-    return float(np.finfo("float32" if own == "bfloat16" else own).tiny)
+    return float(dtypes.finfo(dtypes.real(dtype)).tiny)
 
 
 def _worst(found: Array, expected: Array, apart: Array, allowed: Array) -> Difference:

@@ -6,7 +6,7 @@ A dtype is known by its name, so that a graph can be built where the package tha
 from __future__ import annotations
 
 import functools
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 
@@ -51,6 +51,15 @@ def numpy_dtype(dtype: DType) -> np.dtype[Any]:
 
         return np.dtype(ml_dtypes.bfloat16)
     return np.dtype(dtype)
+
+
+def finfo(dtype: DType) -> Any:
+    """The limits of a float, as ``numpy.finfo`` has them: ``max``, ``tiny``, ``eps``, ``smallest_subnormal``."""
+    if dtype == "bfloat16":
+        import ml_dtypes
+
+        return cast("Any", ml_dtypes.finfo(ml_dtypes.bfloat16))
+    return cast("Any", np.finfo(dtype))
 
 
 def short(dtype: DType) -> str:

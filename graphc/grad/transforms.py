@@ -78,14 +78,19 @@ def check_tensors(name: str, y: Tensor, xs: list[Tensor], disconnected: str, kin
     if kinks not in ("zero", "nan", "raise"):
         raise ArgumentError(f"kinks={kinks!r}", fits="'zero', 'nan' or 'raise'")
     for role, tensor in (("y", y), *(("x", x) for x in xs)):
-        if not isinstance(tensor, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]  (users without a type checker)
-            raise DTypeError(f"{name}: {role} is {tensor!r}", fits="a tensor of the graph: gc.input, gc.variable, or an expression of them")
-        if not dtypes.is_inexact(tensor.dtype):
-            raise DTypeError(
-                f"{name}: {role} is {tensor.dtype}, and only floats have gradients",
-                given=[f"{role}: {describe(tensor)}"],
-                fits=", ".join((*dtypes.FLOATS, *dtypes.COMPLEX)),
-            )
+        check_differentiable(name, role, tensor)
+
+
+def check_differentiable(name: str, role: str, tensor: Any) -> None:
+    """Raise :class:`DTypeError`, in the name of a transform, unless this is a tensor of floats."""
+    if not isinstance(tensor, Tensor):
+        raise DTypeError(f"{name}: {role} is {tensor!r}", fits="a tensor of the graph: gc.input, gc.variable, or an expression of them")
+    if not dtypes.is_inexact(tensor.dtype):
+        raise DTypeError(
+            f"{name}: {role} is {tensor.dtype}, and only floats have gradients",
+            given=[f"{role}: {describe(tensor)}"],
+            fits=", ".join((*dtypes.FLOATS, *dtypes.COMPLEX)),
+        )
 
 
 def _zeros(y: Tensor, x: Tensor, disconnected: str) -> Tensor:

@@ -10,24 +10,9 @@ from typing import Any, Final, NamedTuple
 from graphc.core import Constant, Input, Tensor, Variable, consumers, describe, dtypes
 from graphc.core.origin import Origin
 from graphc.core.subgraph import Parameter, every_node
-from graphc.linter.ranges import Range, peeled, ranges
+from graphc.linter.ranges import REARRANGING, Range, peeled, ranges
 
-MOVING: Final = [
-    "reshape",
-    "transpose",
-    "expand_dims",
-    "broadcast_to",
-    "narrow",
-    "roll",
-    "diagonal",
-    "getitem",
-    "take",
-    "pick",
-    "concatenate",
-    "cast",
-    "stop_gradient",
-    "checkpoint",
-]
+MOVING: Final = (*REARRANGING, "concatenate", "cast", "checkpoint")
 """Ops that move values and change none, but by rounding."""
 
 

@@ -390,7 +390,7 @@ def _log1mexp(_node: Tensor, _x: Range) -> Range:
     return Range(-INF, 0)
 
 
-_SAME = [
+REARRANGING: Final = (
     "reshape",
     "transpose",
     "expand_dims",
@@ -398,11 +398,15 @@ _SAME = [
     "narrow",
     "roll",
     "diagonal",
-    "stop_gradient",
     "getitem",
     "take",
-    "take_along_axis",
     "pick",
+    "stop_gradient",
+)
+"""Ops whose results have the values of their first operand, elsewhere, and none beside."""
+_SAME = [
+    *REARRANGING,
+    "take_along_axis",
     "sort",
     "max",
     "min",

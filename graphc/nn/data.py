@@ -184,26 +184,6 @@ class Part:
     batches: Iterable[Any]
 
 
-class Source:
-    """Where batches come from, epoch by epoch. ``steps`` is their number in an epoch, or None if that is not known."""
-
-    steps: int | None
-
-    def epoch(self, number: int, done: int = 0) -> Iterator[Part]:
-        """The batches of an epoch, without the first ``done``; there is a part at least, perhaps one that is empty."""
-        raise UnfinishedError(type(self).__name__, fits="a subclass that defines it")
-
-    def order_at(self, number: int, steps: int) -> tuple[int, int]:
-        """The epoch that the order was drawn in which is in use after so many steps of an epoch, and how many batches came in it."""
-        return number, steps
-
-    def settle(self, number: int, steps: int) -> None:
-        """An epoch is over, after so many steps."""
-
-    def go_on(self, position: Position) -> None:
-        """Take up the order that was in use at a position; the next epoch is the one that it is in."""
-
-
 class _Order:
     """Of epochs that are cut short, how far they are in passes over so many batches. It follows from steps, as batches may come early."""
 
@@ -226,6 +206,30 @@ class _Order:
         return self._used % self._whole
 
 
+class Source:
+    """Where batches come from, epoch by epoch. ``steps`` is their number in an epoch, or None if that is not known."""
+
+    steps: int | None
+    _order: _Order | None = None
+    """Of epochs that are cut short and go on in the next."""
+
+    def epoch(self, number: int, done: int = 0) -> Iterator[Part]:
+        """The batches of an epoch, without the first ``done``; there is a part at least, perhaps one that is empty."""
+        raise UnfinishedError(f"{type(self).__name__}.epoch(number, done)", fits="a subclass that defines it")
+
+    def order_at(self, number: int, steps: int) -> tuple[int, int]:
+        """The epoch that the order was drawn in which is in use after so many steps of an epoch, and how many batches came in it."""
+        return (number, steps) if self._order is None else self._order.at(number, steps)
+
+    def settle(self, number: int, steps: int) -> None:
+        """An epoch is over, after so many steps."""
+        if self._order is not None:
+            self._order.settle(number, steps)
+
+    def go_on(self, position: Position) -> None:
+        """Take up the order that was in use at a position; the next epoch is the one that it is in."""
+
+
 class ArraySource(Source):
     """The rows of arrays. Epochs that are cut short go on where the last one ended."""
 
@@ -242,15 +246,6 @@ class ArraySource(Source):
         if isinstance(self.batches, Shuffled):
             self.batches.epoch = number
         return iter([Part(self.layout, self._taken(done) if self._cut else self._after(done))])
-
-    def order_at(self, number: int, steps: int) -> tuple[int, int]:
-        """See :meth:`Source.order_at`."""
-        return (number, steps) if self._order is None else self._order.at(number, steps)
-
-    def settle(self, number: int, steps: int) -> None:
-        """See :meth:`Source.settle`."""
-        if self._order is not None:
-            self._order.settle(number, steps)
 
     def go_on(self, position: Position) -> None:
         """See :meth:`Source.go_on`."""
@@ -287,15 +282,6 @@ class IterableSource(Source):
         self._rest: Iterator[Any] | None = None
         again = steps is not None and not self._one_pass and hasattr(batches, "__len__")
         self._order = _Order(len(batches)) if again else None
-
-    def order_at(self, number: int, steps: int) -> tuple[int, int]:
-        """See :meth:`Source.order_at`."""
-        return (number, steps) if self._order is None else self._order.at(number, steps)
-
-    def settle(self, number: int, steps: int) -> None:
-        """See :meth:`Source.settle`."""
-        if self._order is not None:
-            self._order.settle(number, steps)
 
     def go_on(self, position: Position) -> None:
         """See :meth:`Source.go_on`. Where a generator is, or an iterable of no known length that is cut short, is not known here."""

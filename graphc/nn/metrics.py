@@ -514,7 +514,7 @@ class _Confusion(Metric):
 
     def levels(self) -> Array:
         """The thresholds."""
-        raise UnfinishedError(type(self).__name__, fits="a subclass that defines it")
+        raise UnfinishedError(f"{type(self).__name__}.levels()", fits="a subclass that defines it")
 
     def prepared(self, y_pred: Tensor) -> Tensor:
         """Predictions that can be compared with thresholds."""
@@ -583,7 +583,7 @@ class _AtThresholds(_Confusion):
 
     def at(self, counts: tuple[Array, Array, Array, Array]) -> Array:
         """The figure at each threshold."""
-        raise UnfinishedError(type(self).__name__, fits="a subclass that defines it")
+        raise UnfinishedError(f"{type(self).__name__}.at(counts)", fits="a subclass that defines it")
 
     def figure(self, totals: Totals) -> Any:
         """An array for several thresholds."""

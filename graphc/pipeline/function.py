@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,23 +21,7 @@ from graphc.pipeline.report import Report
 if TYPE_CHECKING:
     from graphc.pipeline.explain import Explanation
     from graphc.show.page import Page
-
-
-class SourceText(str):
-    """A program as a string, which shows itself as it is, also in a notebook and by way of rich."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return f'<pre style="line-height:1.3">{escape(self)}</pre>'
-
-    def __rich__(self) -> Any:
-        from rich.syntax import Syntax
-
-        return Syntax(str(self), "python", background_color="default", word_wrap=True)
+    from graphc.show.text import SourceText
 
 
 @entries("explain", "prepared", "repeated", "save", "hlo", "cost")
@@ -61,6 +44,8 @@ class Function:
     @property
     def source(self) -> SourceText:
         """The Python source that runs: ``make(sizes and constants)`` allocates and returns ``step(inputs, variables)``."""
+        from graphc.show.text import SourceText
+
         return SourceText(self._program.source.text)
 
     @property

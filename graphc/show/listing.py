@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any, Final
 
 from graphc.core import Bundle, Constant, Subgraph, Tensor, toposort
@@ -11,6 +10,7 @@ from graphc.show.bodies import Body, bodies_of, is_part, shown_attributes
 from graphc.show.names import owned, short_number, shown
 from graphc.show.notation import leaf_number
 from graphc.show.template import told, value_text
+from graphc.show.text import Preformatted
 
 _SHOWN = 4  # elements of an array that are written out
 LONGEST: Final = 400
@@ -19,16 +19,10 @@ PRINTED: Final = 400
 """Nodes of a graph that ``print`` writes."""
 
 
-class Listing(str):
-    """A listing: a string that shows itself as it is, also in a notebook and by way of rich."""
+class Listing(Preformatted):
+    """A listing."""
 
     __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return f'<pre style="line-height:1.3">{escape(self)}</pre>'
 
     def __rich__(self) -> Any:
         from rich.text import Text

@@ -200,7 +200,7 @@ def unshifted_exponentials(program: Program) -> Iterator[Hit]:
         top = _exponentials(node)
         if top is not None:
             known = program.ranges[top.inputs[0]]
-            if known.high > math.log(_largest(top.dtype)):
+            if known.high > math.log(dtypes.finfo(top.dtype).max):
                 yield node, "exponentials are summed of which none is kept from overflowing"
 
 
@@ -395,7 +395,7 @@ def overflow(program: Program) -> Iterator[Hit]:
     for node in program.forward:
         if not dtypes.is_float(node.dtype) or name_of(node) not in _ARITHMETIC:
             continue
-        largest = _largest(node.dtype)
+        largest = float(dtypes.finfo(node.dtype).max)
         if any(isinstance(x, Constant) and isinstance(x.uniform, float) and math.isinf(x.uniform) for x in node.inputs):
             yield node, f"a number beyond {largest:.3g}, the largest {node.dtype}, is infinite in {name_of(node)}"
             continue
@@ -409,11 +409,6 @@ def _bounds(known: Range) -> list[float]:
     return [bound for bound in known[:2] if not math.isinf(bound)]
 
 
-def _largest(dtype: str) -> float:
-    return {"float16": 65504.0, "bfloat16": 3.39e38, "float32": 3.4028235e38}.get(dtype, 1.797e308)
-
-
-_SMALLEST: Final = {"float16": 2.9e-8, "bfloat16": 4.6e-41, "float32": 7.0e-46}
 _LITERAL: Final = re.compile(r"(?<![\w.])\d+(?:\.\d*)?[eE]-\d+")
 
 
@@ -433,8 +428,9 @@ _LITERAL: Final = re.compile(r"(?<![\w.])\d+(?:\.\d*)?[eE]-\d+")
 def vanished_epsilon(program: Program) -> Iterator[Hit]:
     """A small number that the line has was rounded to 0 in the dtype that it meets: it keeps nothing from being 0."""
     for node in program.forward:
-        least = _SMALLEST.get(node.dtype, 0.0)
-        if least and name_of(node) in ("add", "subtract", "maximum", "clip") and any(value_of(x) == 0 for x in node.inputs):
+        guards = dtypes.is_float(node.dtype) and name_of(node) in ("add", "subtract", "maximum", "clip")
+        if guards and any(value_of(x) == 0 for x in node.inputs):
+            least = float(dtypes.finfo(node.dtype).smallest_subnormal) / 2
             small = [text for text in _LITERAL.findall(program.text(node)) if 0 < float(text) < least]
             if small:
                 yield node, f"{small[0]} is 0 in {node.dtype}"
