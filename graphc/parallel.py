@@ -17,6 +17,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from graphc.memory import empty_aligned
+
 BLOCK_BYTES: Final = 1 << 18
 """Bytes of one array's rows in a block: several such arrays fit into a core's second-level cache."""
 SHARD_MICROSECONDS: Final = 100.0
@@ -64,7 +66,7 @@ def by_rows(
     plan = cut(rows, row_bytes, widest)
     count = len(plan.shards)
     own = [
-        tuple([np.empty((min(plan.block, rows), *shape), dtype) for shape, dtype in buffers])
+        tuple([empty_aligned((min(plan.block, rows), *shape), dtype) for shape, dtype in buffers])
         for _ in range(min(count, threads or available()))
     ]
     sums = [tuple([np.zeros(shape, dtype) for shape, dtype in totals]) for _ in range(count)]

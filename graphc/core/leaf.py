@@ -10,6 +10,7 @@ from graphc.core import dtypes, sizes
 from graphc.core.errors import DTypeError, ShapeError, entry
 from graphc.core.expr import Input, Tensor
 from graphc.core.types import TensorType
+from graphc.memory import copy_aligned
 
 
 def input(name: str, shape: Any = (), dtype: Any = "float32") -> Input:
@@ -57,7 +58,7 @@ class Variable(Tensor):
             )
         if not np.can_cast(array.dtype, own, "same_kind"):
             raise DTypeError(f"{self.label}.assign(value): {array.dtype} does not cast to {self.dtype}", fits=self.dtype)
-        self.storage = np.array(array, dtype=own)
+        self.storage = copy_aligned(array, own)
 
 
 def variable(value: Any, name: str | None = None, dtype: Any = None) -> Variable:
@@ -68,7 +69,7 @@ def variable(value: Any, name: str | None = None, dtype: Any = None) -> Variable
     if dtype is None and not isinstance(value, np.ndarray | np.generic):
         kind = np.asarray(value).dtype
         dtype = "float32" if kind == np.float64 else None
-    array = np.array(value, dtype=None if dtype is None else dtypes.numpy_dtype(dtypes.canonical(dtype)))
+    array = copy_aligned(value, None if dtype is None else dtypes.numpy_dtype(dtypes.canonical(dtype)))
     node = Variable(None, (), (), TensorType(dtypes.canonical(array.dtype), array.shape))
     node.storage = array
     node.label = name

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-ALIGNMENT = 64
-"""Bytes of a line of the cache: a buffer begins on one."""
+from graphc.memory import LINE, empty_aligned
+
 BY_SIZE = 2000
 """Up to so many buffers are laid out by size, which takes a time that grows with their square."""
 
@@ -35,14 +35,13 @@ def arena(*rows: Row) -> list[np.ndarray[Any, Any]]:
         kinds += [(shape, dtype)] * number
         counts += [math.prod(shape) * np.dtype(dtype).itemsize] * number
     offsets, total = layout(spans, counts)
-    memory = np.empty(total + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    return [np.ndarray(shape, dtype, memory, start + offset) for (shape, dtype), offset in zip(kinds, offsets, strict=True)]
+    memory = empty_aligned((total,), np.uint8)
+    return [np.ndarray(shape, dtype, memory, offset) for (shape, dtype), offset in zip(kinds, offsets, strict=True)]
 
 
 def layout(spans: Sequence[tuple[int, int]], counts: Sequence[int]) -> tuple[list[int], int]:
     """Where each buffer of so many bytes begins, and the bytes of all. No two overlap both in memory and in their spans, ends included."""
-    rounded = [-(-count // ALIGNMENT) * ALIGNMENT for count in counts]
+    rounded = [-(-count // LINE) * LINE for count in counts]
     found = _by_time(spans, rounded)
     if len(spans) <= BY_SIZE and found[1] > _floor(spans, rounded):
         found = min(found, _by_size(spans, rounded), key=lambda one: one[1])

@@ -23,6 +23,7 @@ _TAKEN = {
     "linalg",
     "arena",
     "by_rows",
+    "empty_aligned",
     "checking",
 }
 Owned = Literal["body", "buffer", "c", "items", "layer", "loop", "part", "rows", "stack", "state", "turned", "view"]

@@ -39,14 +39,14 @@ class LoopMemory:
 
     def _made(self, type: TensorType, kind: Owned) -> str:
         name = self.w.owned(kind)
-        self.head.append(f"{name} = np.empty({written_shape(type.shape)}, {self.w.dtype(type.dtype)})")
+        self.head.append(f"{name} = empty_aligned({written_shape(type.shape)}, {self.w.dtype(type.dtype)})")
         return name
 
     def _stack(self, stack: Stack, first: dict[Tensor, str]) -> None:
         w = self.w
         if stack.fresh:
             name = w.local("stack")
-            self.before.append(f"{name} = np.empty({written_shape(stack.type.shape)}, {w.dtype(stack.type.dtype)})")
+            self.before.append(f"{name} = empty_aligned({written_shape(stack.type.shape)}, {w.dtype(stack.type.dtype)})")
         else:
             name = self._made(stack.type, "stack")
         self.stack[stack.target] = name

@@ -97,7 +97,7 @@ def _steps(w: Writer, plan: Plan, buffers: list[str]) -> tuple[list[str], list[L
         elif step in turned:
             if step.type not in scratch:
                 scratch[step.type] = w.owned("turned")
-                head.append(f"{scratch[step.type]} = np.empty({written_shape(step.shape)}, {w.dtype(step.dtype)})")
+                head.append(f"{scratch[step.type]} = empty_aligned({written_shape(step.shape)}, {w.dtype(step.dtype)})")
             lines.append(w.line(step, "turned", scratch[step.type]))
             w.name[step] = scratch[step.type]
         elif is_loop(step):
@@ -139,7 +139,7 @@ def _rows(w: Writer, plan: Plan, buffers: list[str], loop: Rows) -> tuple[list[s
             into[leaf] = buffers[plan.place[node]]
         else:
             into[leaf] = w.local(node.label)
-            text = f"%s = np.empty({written_shape(node.shape)}, {w.dtype(node.dtype)})"
+            text = f"%s = empty_aligned({written_shape(node.shape)}, {w.dtype(node.dtype)})"
             lines.append(w.plain(text, [into[leaf]], node, defines=1))
         w.name[node] = into[leaf]
     for node in loop.kept:

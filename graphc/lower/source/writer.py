@@ -63,7 +63,7 @@ Way = Literal["new", "into", "turned"]
 _PLACE = re.compile("\0(\\d+)\0")
 CLOSED_OVER = 256
 """How many names ``step`` takes from ``make`` as a closure."""
-_CALLED_BY_NUMPY_SOURCE = ("arena", "by_rows")
+_CALLED_BY_NUMPY_SOURCE = ("arena", "by_rows", "empty_aligned")
 _CALLED_BY_LOOPS = ("list", "zip")
 
 
@@ -252,9 +252,11 @@ def _header(w: Writer, text: str) -> str:
         code = needed + text
         bfloat16 = "from ml_dtypes import bfloat16\n" if "bfloat16" in code else ""
         loops = "from graphc.parallel import by_rows\n" if "= by_rows(" in code else ""
-        memory = "from graphc.lower.arena import arena\n" if "= arena(" in code else ""
+        arena = "from graphc.lower.arena import arena\n" if "= arena(" in code else ""
+        memory = "from graphc.memory import empty_aligned\n" if "empty_aligned(" in code else ""
         watched = IMPORT if w.watching else ""
-        own = f"\n{memory}{watched}{loops}" if memory or watched or loops else ""
+        own = f"{arena}{watched}{memory}{loops}"
+        own = own and f"\n{own}"
         names = sorted(w.functions)
         names = "".join(f"from numpy import {', '.join(names[i : i + 12])}\n" for i in range(0, len(names), 12))
         return f"{imports(w.ops, needed + text)}import numpy as np\n{bfloat16}{names}{own}\n\n{needed}"
