@@ -19,11 +19,13 @@ import numpy as np
 
 from graphc.memory import empty_aligned
 
-BLOCK_BYTES: Final = 1 << 18
-"""Bytes of one array's rows in a block: several such arrays fit into a core's second-level cache."""
+BLOCK_BYTES: Final = 1 << 19
+"""Bytes of one array's rows in a block. A smaller one stays in a core's second-level cache with more of its kind, but a call on it is
+so short that two threads often want the interpreter's lock at once, and who has to wait for it sleeps for longer than a call takes."""
 SHARD_MICROSECONDS: Final = 100.0
 """The least work worth a thread."""
-MOST_SHARDS: Final = 16
+FEWEST_SHARDS, MOST_SHARDS = 4, 16
+"""Work that is enough for several threads is cut into so many, whatever the blocks are."""
 BYTES_A_MICROSECOND: Final = 8e3
 
 
@@ -37,12 +39,14 @@ class Cut(NamedTuple):
 def cut(rows: int, row_bytes: int, widest: int) -> Cut:
     """Shards, a power of two of them, and blocks, of rows that write ``row_bytes`` each, and ``widest`` into one array."""
     work = rows * row_bytes / BYTES_A_MICROSECOND
-    most = min(MOST_SHARDS, rows, int(work // SHARD_MICROSECONDS))
-    count = 1 << max(0, most.bit_length() - 1)
+    blocks = max(1, -(-rows * widest // BLOCK_BYTES))
+    wanted = 1 << (max(FEWEST_SHARDS, blocks) - 1).bit_length()
+    most = max(1, min(MOST_SHARDS, rows, int(work // SHARD_MICROSECONDS)))
+    count = min(wanted, 1 << (most.bit_length() - 1))
     edges = [rows * i // count for i in range(count + 1)]
     shards = tuple(itertools.pairwise(edges))
     tallest = max([high - low for low, high in shards], default=0)
-    return Cut(shards, max(1, min(tallest, BLOCK_BYTES // max(1, widest))))
+    return Cut(shards, max(1, -(-tallest // max(1, -(-tallest * widest // BLOCK_BYTES)))))
 
 
 Memory = Sequence[tuple[tuple[int, ...], Any]]

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphc.lower.buffers import IDLE, Plan, assign
 from graphc.lower.footprint import Footprint, footprint
 from graphc.lower.order import arranged
-from graphc.lower.rows import Loops
+from graphc.lower.rows import Loops, Rows
 from graphc.lower.schedule import Schedule
 
 
@@ -38,5 +38,7 @@ def worth(loops: Loops, known: Mapping[str, int], dropped: frozenset[str]) -> tu
 
 def settled(steps: Schedule, known: Mapping[str, int], dropped: frozenset[str]) -> tuple[Schedule, Plan]:
     """The steps, loops among them, in the order in which they are run, and the buffers that they write into."""
-    ordered = steps if "order" in dropped else arranged(steps, known)
-    return ordered, assign(ordered, reuse="reuse" not in dropped, idle=IDLE)
+    if "order" not in dropped:
+        inside = [replace(step, inner=arranged(step.inner, known)) if isinstance(step, Rows) else step for step in steps.steps]
+        steps = arranged(replace(steps, steps=tuple(inside)), known)
+    return steps, assign(steps, reuse="reuse" not in dropped, idle=IDLE)

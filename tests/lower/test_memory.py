@@ -11,7 +11,8 @@ import pytest
 import graphc as gc
 from graphc.core.errors import BackendError
 from graphc.lower import JaxProgram, NumpyProgram, interpret
-from graphc.lower.arena import ALIGNMENT, arena, layout
+from graphc.lower.arena import arena, layout
+from graphc.memory import LINE
 from graphc.lower.buffers import IDLE, assign
 from graphc.lower.order import StepGraph, arranged, spared
 from graphc.lower.planning import planned
@@ -58,7 +59,7 @@ def test_buffers_that_are_in_use_together_do_not_overlap(seed: int) -> None:
     counts = [int(n) for n in rng.integers(0, 3000, 60)]
     offsets, total = layout(spans, counts)
     for i in range(60):
-        assert offsets[i] % ALIGNMENT == 0
+        assert offsets[i] % LINE == 0
         assert offsets[i] + counts[i] <= total
         for j in range(i):
             together = spans[i][0] <= spans[j][1] and spans[j][0] <= spans[i][1]
@@ -72,7 +73,7 @@ def test_an_arena_is_one_aligned_piece() -> None:
     a, b, c = arena((0, 3, (5, 7), np.float32), (2, 4, (3,), np.float64), (5, 5, (5, 7), np.int32))
     assert not np.shares_memory(a, b)
     assert np.shares_memory(a, c)
-    assert all(x.ctypes.data % ALIGNMENT == 0 for x in (a, b, c))
+    assert all(x.ctypes.data % LINE == 0 for x in (a, b, c))
     assert arena() == []
     rows = [(0, 30, (4,), np.float32), *[(2 + 3 * i, 20 - 2 * i, (8,), np.float32) for i in range(4)], (1, 1, (2,), np.int32)]
     together = arena(rows[0], (2, 20, (8,), np.float32, 4, 3, -2), rows[-1])
