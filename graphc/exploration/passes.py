@@ -33,7 +33,6 @@ _UNSEEN: Final = ("schedule", "emit")
 """Stages that leave the graph as it is."""
 SENTENCES: Final = {
     "declared": "The graph as it was written, gradients and new values of variables among it.",
-    "masks": "Where relu(x) is there, it is asked what x > 0 would be asked of x, which need not be kept then.",
     "keep": "What a backward loop would compute again is kept by the forward loop.",
     "simplify": "Rules rewrite the graph until none fits any more, from the leaves up.",
     "saturate": "Equality saturation: all rewrites at once, and then the cheapest of the graphs that they lead to.",

@@ -13,7 +13,8 @@ from graphc.lower.template import out_template
 
 def may_be_view(step: Any) -> bool:
     """Whether a step's result may share the memory of its first operand. :func:`graphc.lower.cost.is_view` says whether it does."""
-    return isinstance(step, Tensor) and step.op is not None and step.op.view and not isinstance(step.inputs[0].type, Bundle)
+    op = step.op if isinstance(step, Tensor) else None
+    return op is not None and op.view and not isinstance(step.inputs[0].type, Bundle)
 
 
 def is_part(step: Any) -> bool:
@@ -27,6 +28,8 @@ def roots(schedule: Schedule) -> dict[Tensor, Tensor]:
     for step in schedule.steps:
         if may_be_view(step):
             found[step] = found[step.inputs[0]]
+        elif isinstance(step, Tensor):
+            found[step] = step
         else:
             found.update({node: node for node in written_by(step)})
     return found

@@ -54,7 +54,7 @@ def late_updates(schedule: Schedule) -> Schedule:
     moved: dict[int, list[int]] = {}
     for number, step in enumerate(schedule.steps):
         values = written_by(step)
-        if all(node in variables and node not in last and node not in leaving for node in values):
+        if values[0] in variables and all(node in variables and node not in last and node not in leaving for node in values):
             after = max([last.get(variables[node], -1) for node in values], default=-1)
             if after > number:
                 moved.setdefault(after, []).append(number)

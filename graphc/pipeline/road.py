@@ -157,11 +157,6 @@ class _Compilation:
         graph = [*roots, *updates.values()]
         self._done("declared", graph)
         declared = tuple(graph)
-        if self._wants("masks"):
-            from graphc.rewrite import masks_by_results
-
-            graph = masks_by_results(map_bodies(graph, masks_by_results))
-            self._done("masks", graph)
         looping = self.rules is not None and has_loops(graph)
         if looping:
             graph = self._simplify_loops("keep", graph)
@@ -229,9 +224,10 @@ class _Compilation:
         return graph
 
     def _simplified(self, graph: list[Tensor], rules: RuleSet, known: Known | None = None) -> Simplified:
-        from graphc.rewrite import simplify
+        from graphc.rewrite import masks_by_results, simplify
 
-        done = simplify(graph, rules, known=known)
+        first = masks_by_results(graph) if known is None and self._wants("masks") else ()
+        done = simplify(graph, rules, known=known, first=first)
         self.applied += done.applied
         self._became.append(done.changed)
         return done

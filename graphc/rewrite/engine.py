@@ -63,12 +63,20 @@ class Simplified(NamedTuple):
         return "\n".join(f"{count:5}  {name}" for name, count in self.counts.items()) or "no rule fired"
 
 
-def simplify(roots: Sequence[Tensor], rules: RuleSet = DEFAULT, *, budget: int = 50, known: Known | None = None) -> Simplified:
+def simplify(
+    roots: Sequence[Tensor],
+    rules: RuleSet = DEFAULT,
+    *,
+    budget: int = 50,
+    known: Known | None = None,
+    first: Sequence[Application] = (),
+) -> Simplified:
     """Rewrite the graph under ``roots`` until no rule fits any more.
 
     Two nodes of a commutative op that differ in the order of their operands become one, the first. ``budget`` bounds the rewrites
     that descend from one node, and, times the number of nodes, all of them. ``known`` comes from an earlier call with at least these
-    rules: what that left as it is, is only tried again where a rule declined for the number of readers, and that has changed.
+    rules: what that left as it is, is only tried again where a rule declined for the number of readers, and that has changed. ``first``
+    are rewrites of nodes of the graph that are done before any other.
     Raises :class:`RewriteError` when the budget is used up, naming the rules that chase each other, or when a rule changes a dtype.
     """
     roots = list(roots)
@@ -78,9 +86,15 @@ def simplify(roots: Sequence[Tensor], rules: RuleSet = DEFAULT, *, budget: int =
     if known is not None and known.rules.issuperset(rules):
         run.earlier = known
     run.has_complex = any(dtypes.is_complex(type.dtype) for type in {node.type for node in nodes})
+    starting = {one.before: one for one in first}
+    for one in first:
+        run.start(one)
     with run.line:
         for node in nodes:
-            if node not in run.done:
+            if node in starting:
+                run.settle(starting[node].after)
+                run.done[node] = run.done[starting[node].after]
+            elif node not in run.done:
                 run.visit(node)
     return Simplified([run.done[root] for root in roots], tuple(run.applied), Known(frozenset(rules), run.done, run.told))
 
@@ -123,6 +137,16 @@ class _Run:
             else:
                 done[new] = new
         done[node] = done[new]
+
+    def start(self, one: Application) -> None:
+        """Let the second node of ``one`` take the place of the first, with its readers and its name."""
+        for x in one.before.inputs:
+            self.readers[x] -= 1
+        for x in one.after.inputs if one.after not in self.readers else ():
+            self.readers[x] = self.readers.get(x, 0) + 1
+        self._reads_instead(one.after, one.before)
+        self._labelled(one.after, one.before)
+        self.applied.append(one)
 
     def _is_settled(self, node: Tensor, earlier: Known) -> bool:
         """Whether an earlier run tried the rules on this node, found none, and would find none now; what they were told is kept then."""

@@ -14,6 +14,9 @@ from typing import Final
 from graphc.core import Constant, Tensor, derived_from, rebuild, toposort
 from graphc.ops import abs, add, cast, divide, exp, exp2, greater, matmul, multiply, negative, relu, sigmoid, square, subtract, sum
 from graphc.ops.pointwise import by_vectors, never_positive, sigmoid_slope
+from graphc.rewrite.engine import Application
+from graphc.rewrite.rule import rule
+from graphc.rewrite.rules.common import x
 
 ROUNDED: Final = frozenset([add, subtract, multiply, divide, square, matmul, sum])
 """Ops whose results are rounded. Of such an ``x`` half a unit in the last place is unknown, which ``exp`` turns into ``|x| / 2`` units."""
@@ -31,14 +34,23 @@ def share_exponentials(roots: Sequence[Tensor], backend: str = "numpy") -> list[
     return _remade(roots, order, places, lambda node, inputs: _from_shared(node, inputs, shared)) if places else list(roots)
 
 
-def masks_by_results(roots: Sequence[Tensor]) -> list[Tensor]:
-    """The roots with ``relu(x) > 0`` for ``x > 0`` where the graph has both, so that ``x`` need not be kept. Safety: exact."""
+@rule(greater(x, 0), safety="exact")
+def mask_by_result(x: Tensor) -> Tensor:
+    """``relu(x)`` is asked what would be asked of ``x``, which then need not be kept. Only where the graph has ``relu(x)`` anyway."""
+    return greater(relu(x), 0)
+
+
+def masks_by_results(roots: Sequence[Tensor]) -> list[Application]:
+    """Where :func:`mask_by_result` is worth it. Whether a graph has ``relu(x)`` too, no pattern can see."""
     order = toposort(roots)
     rectified = {node.inputs[0] for node in order if node.op is relu}
-    if not rectified:
-        return list(roots)
-    masks = [node for node in order if node.op is greater and node.inputs[0] in rectified and _is_zero(node.inputs[1])]
-    return _remade(roots, order, masks, lambda node, inputs: rebuild(node, (relu(inputs[0]), inputs[1])))
+    masks = [node for node in order if node.op is greater and node.inputs[0] in rectified and _is_zero(node.inputs[1])] if rectified else []
+    found: list[Application] = []
+    with derived_from() as line:
+        for node in masks:
+            line.goes_on_to(node)
+            found.append(Application(mask_by_result, node, mask_by_result.body(node.inputs[0])))
+    return found
 
 
 def _remade(

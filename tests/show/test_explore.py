@@ -191,7 +191,7 @@ def test_names_are_unlike_in_each_pass_and_stay_from_pass_to_pass(step_page):
 
 def test_passes_fit_together(step_page, step):
     data = step_page[1]
-    assert [stage["name"] for stage in data["passes"]][:2] == ["declared", "masks"]
+    assert [stage["name"] for stage in data["passes"]][:2] == ["declared", "simplify"]
     assert data["passes"][-1]["title"] == "polish: lowered"
     for before, stage in zip(data["passes"], data["passes"][1:], strict=False):
         old, new = set(before["nodes"]), set(stage["nodes"])
