@@ -12,12 +12,12 @@ import graphc as gc
 from graphc.core.errors import BackendError
 from graphc.lower import JaxProgram, NumpyProgram, interpret
 from graphc.lower.arena import arena, layout
-from graphc.memory import LINE
 from graphc.lower.buffers import IDLE, assign
 from graphc.lower.order import StepGraph, arranged, spared
 from graphc.lower.planning import planned
 from graphc.lower.rematerialise import AGAIN, recomputed, within_budget
 from graphc.lower.schedule import read_by, written_by
+from graphc.memory import LINE
 
 spec = importlib.util.spec_from_file_location("programs", Path(__file__).parents[1] / "test_random_programs.py")
 assert spec is not None
