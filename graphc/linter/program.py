@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from graphc.core import Constant, Input, Tensor, Variable, consumers, describe, dtypes
 from graphc.core.origin import Origin
 from graphc.core.subgraph import Parameter, every_node
-from graphc.linter.ranges import REARRANGING, Range, peeled, ranges
+from graphc.ranges import REARRANGING, Range, peeled, ranges
 
 MOVING: Final = (*REARRANGING, "concatenate", "cast", "checkpoint")
 """Ops that move values and change none, but by rounding."""

@@ -1,7 +1,7 @@
 """What values of a graph may be had from others of it: exponentials, as few as can be and by the quicker function, and masks.
 
 The gradient of ``log(1 + exp(-|x|))``, the stable spelling of many losses, holds ``h = sigmoid(-|x|)``, which is 1/2 at most. So neither
-``h - h * h``, the slope of the sigmoid on both sides, nor ``1 - h``, the sigmoid on the right, cancels. Whether a graph has ``h`` no
+``h * (1 - h)``, the slope of the sigmoid on both sides, nor ``1 - h``, the sigmoid on the right, cancels. Whether a graph has ``h`` no
 pattern can see: it is a property of the whole graph.
 """
 
@@ -78,7 +78,7 @@ def _is_zero(x: Tensor) -> bool:
 def _from_shared(node: Tensor, inputs: tuple[Tensor, ...], shared: set[Tensor]) -> Tensor:
     if node.op in (sigmoid, sigmoid_slope) and not _is_half(node) and _without_sign(node.inputs[0]) in shared:
         half = sigmoid(-abs(_without_sign(inputs[0])))
-        return half - square(half) if node.op is sigmoid_slope else abs(cast(inputs[0] >= 0, dtype=node.dtype) - half)
+        return half * (1 - half) if node.op is sigmoid_slope else abs(cast(inputs[0] >= 0, dtype=node.dtype) - half)
     if node.op is exp and node.dtype == "float32" and by_vectors("exp2", node.dtype):
         scale, x = _scaled(inputs[0])
         if scale is not None and x.op in ROUNDED:

@@ -16,8 +16,8 @@ import graphc as gc
 from graphc import cli
 from graphc.core import toposort
 from graphc.linter import document
-from graphc.linter.ranges import Range, ranges
 from graphc.linter.rule import RULES
+from graphc.ranges import Range, ranges
 
 ROOT = Path(__file__).parents[2]
 nn = gc.nn

@@ -9,7 +9,7 @@ import pytest
 
 import graphc as gc
 from graphc.core import OPS, constant, toposort
-from graphc.linter.ranges import BOUNDED, RULES, ranges
+from graphc.ranges import BOUNDED, RULES, ranges
 from graphc.testing import Call, calls
 
 KNOWN = [OPS[name] for name in (*RULES, *BOUNDED)]

@@ -142,12 +142,13 @@ _PRICES = {"power": 20}
 
 def _cost(root):
     nodes = [node for node in toposort([root]) if node.op is not None]
-    return sum(node.op.count_flops(node) * _PRICES.get(node.op.name, 1) for node in nodes), len(nodes)
+    flops = sum(node.op.count_flops(node) * _PRICES.get(node.op.name, 1) for node in nodes)
+    return flops, len(nodes), sum(node.size for node in nodes)
 
 
 def _cheaper(root, new):
-    (flops, nodes), (new_flops, new_nodes) = _cost(root), _cost(new)
-    return 0 in [node.size for node in toposort([root])] or new_flops <= flops or new_nodes < nodes
+    (flops, nodes, written), (new_flops, new_nodes, new_written) = _cost(root), _cost(new)
+    return 0 in [node.size for node in toposort([root])] or new_flops <= flops or new_nodes < nodes or new_written < written
 
 
 # ---------------------------------------------------------------- values

@@ -8,8 +8,8 @@ from typing import Final
 
 from graphc.core import Constant, Tensor, Variable, dtypes, toposort
 from graphc.linter.program import MOVING, Program, moved, name_of
-from graphc.linter.ranges import peeled
 from graphc.linter.rule import Hit, rule
+from graphc.ranges import peeled
 
 _NARROW: Final = ("float32", "float16", "bfloat16")
 _ASKED: Final = re.compile(r"cast\(|astype|float64|complex128|double")

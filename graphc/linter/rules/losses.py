@@ -7,8 +7,8 @@ from typing import Final
 
 from graphc.core import Constant, Tensor
 from graphc.linter.program import MOVING, Program, moved, name_of, value_of
-from graphc.linter.ranges import peeled
 from graphc.linter.rule import Hit, rule
+from graphc.ranges import peeled
 
 _FROM_LOGITS: Final = ("softmax_crossentropy", "sparse_softmax_crossentropy", "sigmoid_crossentropy")
 _PROBABILITIES: Final = ("softmax", "sigmoid", "hard_sigmoid", "ndtr")

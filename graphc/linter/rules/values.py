@@ -10,8 +10,8 @@ from typing import Final
 from graphc.core import Constant, Tensor, dtypes
 from graphc.core.sizes import Dim
 from graphc.linter.program import Program, moved, name_of, value_of
-from graphc.linter.ranges import Range, peeled
 from graphc.linter.rule import Hit, rule
+from graphc.ranges import Range, peeled
 
 _KEPT: Final = ("expand_dims", "reshape", "broadcast_to", "cast")
 _LOGARITHMS: Final = ("log", "log2", "log10")

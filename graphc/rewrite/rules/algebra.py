@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from graphc.core import Constant, Tensor, constant, dtypes
 from graphc.core.pattern import var
+from graphc.core.sizes import typical
 from graphc.ops import (
     abs,
     cast,
@@ -15,16 +16,19 @@ from graphc.ops import (
     logical_and,
     logical_not,
     logical_or,
+    multiply,
     not_equal,
     reciprocal,
     reshape,
     sqrt,
     square,
+    sum,
     where,
 )
 from graphc.ops.index import pick
+from graphc.ranges import range_of
 from graphc.rewrite.rule import Leaf, Once, rule
-from graphc.rewrite.rules.common import a, b, c, x, y
+from graphc.rewrite.rules.common import a, axis, b, c, keepdims, x, y
 
 d: Final[Any] = var("d")
 _b: Final[Any] = var("_b")
@@ -204,10 +208,59 @@ def factor_of_difference(node: Tensor, a: Tensor, b: Tensor, c: Tensor, once: On
     return a * (b - c) if _removes_work(node, once) and dtypes.is_float(node.dtype) else None
 
 
+def _removes_inner_work(node: Tensor, a: Tensor, once: Once) -> bool:
+    """The same where one of the terms is a product of three, of which two are multiplied first."""
+    deep = [term for term in node.inputs if all(x is not a for x in term.inputs)]
+    inner = [x for term in deep for x in term.inputs if x.op is multiply and any(y is a for y in x.inputs)]
+    return _removes_work(node, once) and all(once(x) for x in inner) and a.shape == node.shape and dtypes.is_float(node.dtype)
+
+
+@rule(a * b + c * (a * d), safety="rounding", regroups=True)
+def factor_of_sum_inside(node: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, once: Once) -> Tensor | None:
+    """``a b + c a d`` is ``a (b + c d)``, one product less."""
+    return a * (b + c * d) if _removes_inner_work(node, a, once) else None
+
+
+@rule(a * b - c * (a * d), safety="rounding", regroups=True)
+def factor_of_difference_inside(node: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, once: Once) -> Tensor | None:
+    """``a b - c a d`` is ``a (b - c d)``, one product less."""
+    return a * (b - c * d) if _removes_inner_work(node, a, once) else None
+
+
+@rule(c * (a * d) - a * b, safety="rounding", regroups=True)
+def factor_inside_difference(node: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, once: Once) -> Tensor | None:
+    """``c a d - a b`` is ``a (c d - b)``, one product less."""
+    return a * (c * d - b) if _removes_inner_work(node, a, once) else None
+
+
 @rule(a / c + b / c, safety="rounding", regroups=True)
 def divisor_of_sum(node: Tensor, a: Tensor, b: Tensor, c: Tensor, once: Once) -> Tensor | None:
     """``a / c + b / c`` is ``(a + b) / c``, one quotient less."""
     return (a + b) / c if _removes_work(node, once) and dtypes.is_float(node.dtype) else None
+
+
+LARGE: Final = 1 << 14
+"""Elements from which on a pass over them takes longer than a call."""
+
+
+@rule(
+    sum(x + y, axis=axis, keepdims=keepdims),
+    safety="rounding",
+    regroups=True,
+    only="numpy",
+    cases=(
+        lambda leaf: sum(square(leaf(256, 64)) + abs(leaf(256, 64))),
+        lambda leaf: sum(square(leaf(64, 256)) + sqrt(leaf(64, 256)), axis=1, keepdims=True),
+    ),
+)
+def sum_of_terms(node: Tensor, x: Tensor, y: Tensor, axis: tuple[int, ...], keepdims: bool, once: Once) -> Tensor | None:
+    """Terms that are not negative, of which none cancels another, are summed each by itself: what they add up to is never written."""
+    whole = node.inputs[0]
+    if not (once(whole) and x.type is y.type is whole.type and dtypes.is_float(node.dtype) and typical(whole.size) >= LARGE):
+        return None
+    if range_of(x).low < 0 or range_of(y).low < 0:
+        return None
+    return sum(x, axis=axis, keepdims=keepdims) + sum(y, axis=axis, keepdims=keepdims)
 
 
 # ---------------------------------------------------------------- what holds but for NaN and inf

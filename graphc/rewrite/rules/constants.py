@@ -9,9 +9,10 @@ import numpy as np
 
 from graphc.core import Constant, Tensor, constant, dtypes
 from graphc.core.pattern import const
-from graphc.ops import exp
+from graphc.core.sizes import typical
+from graphc.ops import exp, reshape, sum
 from graphc.rewrite.rule import Leaf, Once, rule
-from graphc.rewrite.rules.common import other_operand, x, y
+from graphc.rewrite.rules.common import axis, keepdims, other_operand, x, y
 
 c1: Final[Any] = const("c1")
 c2: Final[Any] = const("c2")
@@ -150,6 +151,21 @@ def constant_out_of_quotient(node: Tensor, c1: Constant, x: Tensor, y: Tensor, o
 def constant_out_of_dividend(node: Tensor, c1: Constant, x: Tensor, y: Tensor, once: Once) -> Tensor | None:
     """The constant factor of a dividend is one of the quotient, where it meets others."""
     return (x / y) * c1 if _moves_out(node, c1, x, y, node.inputs[0], once) else None
+
+
+@rule(
+    sum(c1 * x, axis=axis, keepdims=keepdims),
+    cases=(
+        _one(lambda x, c: sum(x * c), 0.3),
+        _one(lambda x, c: sum(c * x, axis=0), 0.3),
+        _one(lambda x, c: sum(c * x, axis=-1, keepdims=True), -3),
+    ),
+    **_OUT,
+)
+def constant_out_of_sum(node: Tensor, c1: Constant, x: Tensor, axis: tuple[int, ...], keepdims: bool, once: Once) -> Tensor | None:
+    """A constant multiplies a sum, which has fewer elements than its terms."""
+    alone = c1.value.size == 1 and x.type is node.inputs[0].type and node.dtype in _WIDE and once(node.inputs[0])
+    return sum(x, axis=axis, keepdims=keepdims) * reshape(c1, shape=()) if alone and 2 * typical(node.size) <= typical(x.size) else None
 
 
 _TERMS: Final = (

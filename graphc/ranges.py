@@ -74,6 +74,28 @@ def ranges(nodes: Iterable[Tensor]) -> dict[Tensor, Range]:
     return found
 
 
+DEEP: Final = 16
+"""So many nodes above one are asked for its range."""
+
+
+def range_of(node: Tensor) -> Range:
+    """The range of one node, from those that are at most ``DEEP`` steps before it."""
+    found: dict[Tensor, Range] = {}
+
+    def look(x: Tensor, left: int) -> None:
+        if x in found:
+            return
+        if x.inputs and not left:
+            found[x] = _of_dtype(x.dtype)
+            return
+        for operand in x.inputs:
+            look(operand, left - 1)
+        found[x] = _of(x, found)
+
+    look(node, DEEP)
+    return found[node]
+
+
 def _of(node: Tensor, found: Mapping[Tensor, Range]) -> Range:
     if isinstance(node, Constant):
         return _of_constant(node.value)
