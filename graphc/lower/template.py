@@ -27,7 +27,13 @@ _INTO = re.compile(r"np\.(\w+)\(((?:\$\w+, )*\$\w+), out=\$out\)")
 
 def fill(template: str, holes: Mapping[str, str]) -> str:
     """The template with every ``$name`` replaced."""
-    return _HOLE.sub(lambda hole: holes[hole.group(1)], template)
+    return "".join([holes[piece] if number % 2 else piece for number, piece in enumerate(_pieces(template))])
+
+
+@functools.lru_cache(maxsize=4096)
+def _pieces(template: str) -> tuple[str, ...]:
+    """The template in pieces: text and the names of holes, in turn."""
+    return tuple(_HOLE.split(template))
 
 
 def in_namespace(template: str, module: str) -> str:
@@ -86,12 +92,29 @@ def _made(template: Any, op: Op, attrs: tuple[Any, ...], types: tuple[TensorType
     return template(**{name: known[name] for name in code.co_varnames[: code.co_argcount]})
 
 
-def call(node: Tensor, template: str, operands: Sequence[str], written: Written, out: str = "") -> str:
-    """The source of the node's call on operands of these names, into ``out`` where the template has that hole."""
+def call(node: Tensor, template: str, operands: Sequence[str], written: Written) -> str:
+    """The source of the node's call on operands of these names."""
+    text, order = pattern_of(node, template, written)
+    return text % tuple([operands[place] for place in order])
+
+
+def pattern_of(node: Tensor, template: str, written: Written) -> tuple[str, list[int]]:
+    """The source of the node's call with ``%s`` for each name, and which operands these are; ``$out`` counts as one more operand."""
     op = node.op
     assert op is not None
-    holes = {op.operands[0]: ", ".join(operands)} if op.variadic else dict(zip(op.operands, operands, strict=True))
-    return fill(template, {"out": out} | holes | {name: attribute(value, name, written) for name, value in op.keywords(node).items()})
+    count = len(node.inputs)
+    text: list[str] = []
+    order: list[int] = []
+    for number, piece in enumerate(_pieces(template)):
+        if number % 2 == 0:
+            text.append(piece.replace("%", "%%"))
+        elif piece in op.attributes:
+            text.append(attribute(node.attrs[op.attributes.index(piece)], piece, written).replace("%", "%%"))
+        else:
+            places = [count] if piece == "out" else range(count) if op.variadic else [op.operands.index(piece)]
+            text.append(", ".join(["%s"] * len(places)))
+            order += places
+    return "".join(text), order
 
 
 class Written(NamedTuple):
@@ -148,11 +171,16 @@ def _reached(functions: Sequence[str], text: str) -> list[str]:
     reached = {function for function in functions if any(f"{name}(" in text for name in defined(function))}
     waiting = list(reached)
     while waiting:
-        words = set(re.findall(r"\w+", waiting.pop()))
+        words = _words(waiting.pop())
         found = {function for function in functions if not words.isdisjoint(defined(function))} - reached
         reached |= found
         waiting += found
     return [function for function in functions if function in reached]
+
+
+@functools.cache
+def _words(helper: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", helper))
 
 
 @functools.cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -29,6 +28,7 @@ from graphc.lower.template import (
     literal,
     numpy_dtype_source,
     out_template,
+    pattern_of,
     template_of,
 )
 
@@ -60,7 +60,6 @@ def size_names(schedule: Schedule) -> tuple[str, ...]:
 
 Way = Literal["new", "into", "turned"]
 """What a line does with a value: it gives it a name, writes it into memory that has one, or copies a view into such memory."""
-_PLACE = re.compile("\0(\\d+)\0")
 CLOSED_OVER = 256
 """How many names ``step`` takes from ``make`` as a closure."""
 _CALLED_BY_NUMPY_SOURCE = ("arena", "by_rows", "empty_aligned")
@@ -158,18 +157,16 @@ class Writer:
         op = node.op
         assert op is not None
         template = self._called(node, out_template(node) if way == "into" else template_of(node, "numpy"))
-        *operands, target = [f"\0{i}\0" for i in range(len(node.inputs) + 1)]
-        text = call(node, template, operands, self.written, out=target)
+        text, order = pattern_of(node, template, self.written)
+        target = len(node.inputs)
         if way == "new":
             if not op.view and (node.dtype == "bfloat16" or (node.dtype == "float16" and op.imports)):
                 text = f"np.asarray({text}, {self.dtype(node.dtype)})"  # float32 is what comes where there is no loop for the dtype
-            text = f"{target} = {text}"
+            text, order = f"%s = {text}", [target, *order]
         elif way == "turned":
-            text = f"np.copyto({target}, {text})"
-        order = [int(place) for place in _PLACE.findall(text)]
+            text, order = f"np.copyto(%s, {text})", [target, *order]
         new = way == "new"
-        named = order.index(len(node.inputs))
-        return Form(_PLACE.sub("%s", text.replace("%", "%%")), node, op.name if new else "", order=order, defines=new, target=named)
+        return Form(text, node, op.name if new else "", order=order, defines=new, target=order.index(target))
 
     def plain(self, text: str, names: Iterable[str], node: Tensor | None = None, note: str = "", *, defines: int = 0) -> Line:
         """A line that is no call of an op: ``text`` has a hole ``%s`` for each name."""
