@@ -154,7 +154,7 @@ def _deaths(able: Able, plan: Plan) -> dict[int, list[Tensor]]:
 
 
 def _settle(step: Any, node: Tensor, number: int, plan: Plan, pool: dict[TensorType, list[int]], idle: int) -> None:
-    taken = _operand_to_take(node, number, plan) if isinstance(step, Tensor) else None
+    taken = _operand_to_take(node, number, plan) if isinstance(step, Tensor) else _rows_to_take(step, node, number, plan)
     last = max(number, plan.last_use[node])
     if taken is not None:
         place = plan.place[taken]
@@ -181,6 +181,17 @@ def _operand_to_take(node: Tensor, step: int, plan: Plan) -> Tensor | None:
     for x in node.inputs:
         if x.type is node.type and x in plan.place and plan.last_use[x] == step and may_write_over(node, x, plan.root):
             return x
+    return None
+
+
+def _rows_to_take(loop: Any, node: Tensor, step: int, plan: Plan) -> Tensor | None:
+    """The operand of a loop over rows whose rows may become those of a result: nobody reads them any more, and the loop none but its own."""
+    taken = {plan.place[other] for other in loop.kept if other is not node and other in plan.place}
+    for x in loop.sliced:
+        if x.type is node.type and x in plan.place and plan.last_use[x] == step and plan.place[x] not in taken:
+            views = [y for y in loop.inputs if plan.root[y] is plan.root[x]]
+            if views == [x] and x not in loop.whole:
+                return x
     return None
 
 

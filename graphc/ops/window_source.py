@@ -100,7 +100,7 @@ def by_landing(x, kernel, starts, steps, kernel_dilation, groups, y):
     batch, *space, _ = x.shape
     outer, places = outputs // groups, y.shape[1:-1]
     weights = np.moveaxis(kernel.reshape(product(taps), inner, groups, outer), 2, 1).copy()
-    most = max(512, 2**17 // ((inner * groups + outputs) * x.itemsize))
+    most = max(512, 2**20 // ((inner * groups + outputs) * x.itemsize))
     buffer = np.empty((min(most, batch * product(space)), groups, outer), x.dtype)
     y[...] = 0
     known, lands = None, []

@@ -97,6 +97,28 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.Mon
     assert found[0] == found[1] == found[2]
 
 
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize(
+    ("finish", "buffers"),
+    [
+        (lambda u, w: gc.exp(u + 1) @ w, 1),  # written over
+        (lambda u, w: (gc.exp(u) * (u - 1)) @ w, 1),  # read again on the way, and written over at the end
+        (lambda u, w: gc.exp(u + 1) @ (u.T @ w), 3),  # read again later
+        (lambda u, w: gc.exp(u - gc.max(u, axis=0)) @ w, 1),  # the rows of another loop too, before
+    ],
+)
+def test_a_loop_writes_over_what_nobody_reads_any_more(finish: Any, buffers: int) -> None:
+    rng = np.random.default_rng(3)
+    x, w = gc.input("x", (30, 30), "float64"), gc.input("w", (30, 30), "float64")
+    values = [rng.normal(size=(30, 30)) * 0.3 for _ in range(2)]
+    run, plain = (gc.compile([x, w], finish(x @ w, w), without=without) for without in ((), ["fuse"]))
+    before = [value.copy() for value in values]
+    np.testing.assert_allclose(run(*values), plain(*values), rtol=1e-12)
+    assert "by_rows(" in run.source
+    assert run.source.count("(30, 30), np.float64)") == buffers
+    assert all(np.array_equal(value, old) for value, old in zip(values, before, strict=True))
+
+
 def test_rows_are_cut_by_sizes_alone() -> None:
     for count in (0, 1, 5, 1000, 4097):
         cut = parallel.cut(count, 4000, 4000)

@@ -130,6 +130,11 @@ def _rows(w: Writer, plan: Plan, buffers: list[str], loop: Rows) -> tuple[list[s
         if variable is not None and variable in loop.sliced:
             targets[leaves[variable]] = value
             continue
+        over = next((x for x in loop.sliced if node in plan.in_place and plan.place.get(x) == plan.place[node]), None)
+        if over is not None:
+            targets[leaves[over]] = value
+            w.name[node] = w.name[over]
+            continue
         leaf: Any = Input(None, (), (), value.type)
         leaf.label = node.label or "out"
         targets[leaf] = value
