@@ -185,7 +185,7 @@ def _operand_to_take(node: Tensor, step: int, plan: Plan) -> Tensor | None:
 
 
 def _rows_to_take(loop: Any, node: Tensor, step: int, plan: Plan) -> Tensor | None:
-    """The operand of a loop over rows whose rows may become those of a result: nobody reads them any more, and the loop none but its own."""
+    """The operand of a loop whose rows may become those of a result: nobody reads them any more, and the loop none but its own."""
     taken = {plan.place[other] for other in loop.kept if other is not node and other in plan.place}
     for x in loop.sliced:
         if x.type is node.type and x in plan.place and plan.last_use[x] == step and plan.place[x] not in taken:
