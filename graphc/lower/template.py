@@ -92,10 +92,11 @@ def _made(template: Any, op: Op, attrs: tuple[Any, ...], types: tuple[TensorType
     return template(**{name: known[name] for name in code.co_varnames[: code.co_argcount]})
 
 
-def call(node: Tensor, template: str, operands: Sequence[str], written: Written) -> str:
-    """The source of the node's call on operands of these names."""
+def call(node: Tensor, template: str, operands: Sequence[str], written: Written, out: str = "") -> str:
+    """The source of the node's call on operands of these names, into ``out`` where the template has that hole."""
     text, order = pattern_of(node, template, written)
-    return text % tuple([operands[place] for place in order])
+    names = [*operands, out]
+    return text % tuple([names[place] for place in order])
 
 
 def pattern_of(node: Tensor, template: str, written: Written) -> tuple[str, list[int]]:
