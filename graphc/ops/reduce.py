@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -284,10 +284,47 @@ def _extremum(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], largest: b
     return (keep(g, x, axis) * (share if share.dtype == x.dtype else p.cast(share, dtype=x.dtype)),)
 
 
+SHORT: Final = 40
+"""Elements of a row up to which NumPy, whose reductions along the last axis are a call a row, is quicker along the first axis of a copy."""
+
+
+def _has_short_rows(x: TensorType, axis: tuple[int, ...]) -> bool:
+    length = x.shape[-1] if x.ndim > 1 else 0
+    return axis == (x.ndim - 1,) and isinstance(length, int) and 1 < length <= SHORT and x.dtype in ("float32", "float64")
+
+
+def _extremes(ufunc: str, out: str = "") -> Callable[..., str]:
+    """How NumPy finds the extremum of this function."""
+
+    def source(x: TensorType, axis: tuple[int, ...]) -> str:
+        if _has_short_rows(x, axis):
+            return f"of_short_rows(np.{ufunc}, $x, $keepdims{out})"
+        return f"np.{ufunc}.reduce($x, axis=$axis, keepdims=$keepdims{out and f', out={out[2:]}'})"
+
+    return source
+
+
+_SHORT_ROWS: Final = """
+def of_short_rows(ufunc, x, keepdims, out=None):
+    \"\"\"What the function reduces each row to, along the columns of a copy.\"\"\"
+    if out is None:
+        out = np.empty(x.shape[:-1] + (1,) * keepdims, x.dtype)
+    ufunc.reduce(np.ascontiguousarray(x.reshape(-1, x.shape[-1]).T), 0, None, out.reshape(out.size))
+    return out
+"""
+
+
+def _copied_rows(node: Tensor) -> Dim:
+    x = node.inputs[0].type
+    return x.nbytes if _has_short_rows(x, node.attributes["axis"]) else 0
+
+
 @op(
-    "np.maximum.reduce($x, axis=$axis, keepdims=$keepdims)",
+    _extremes("maximum"),
     jax="xp.max($x, axis=$axis, keepdims=$keepdims)",
-    out="np.maximum.reduce($x, axis=$axis, keepdims=$keepdims, out=$out)",
+    out=_extremes("maximum", ", $out"),
+    helper=_SHORT_ROWS,
+    scratch=_copied_rows,
     flops=_each(1),
     precision="promote",
     cases=_CASES,
@@ -307,9 +344,11 @@ def _(g: Tensor, y: Tensor, x: Tensor, axis: tuple[int, ...], keepdims: bool) ->
 
 
 @op(
-    "np.minimum.reduce($x, axis=$axis, keepdims=$keepdims)",
+    _extremes("minimum"),
     jax="xp.min($x, axis=$axis, keepdims=$keepdims)",
-    out="np.minimum.reduce($x, axis=$axis, keepdims=$keepdims, out=$out)",
+    out=_extremes("minimum", ", $out"),
+    helper=_SHORT_ROWS,
+    scratch=_copied_rows,
     flops=_each(1),
     precision="promote",
     cases=_CASES,

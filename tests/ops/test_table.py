@@ -1525,9 +1525,12 @@ def test_whole_numbers_of_an_index_are_held_against_named_sizes(op: Op) -> None:
     assert list(op.bounds(y)) == [(2, n), (-1, m)]
 
 
-LARGE: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
-    "convolution": ((8, 64, 64, 8), (3, 3, 8, 128), {"strides": (2, 2)}),
-    "convolution_kernel_gradient": ((8, 64, 64, 8), (8, 62, 62, 128), {"taps": (3, 3)}),
+_PLAIN = {"strides": (1, 1), "padding": ((0, 0),) * 2, "input_dilation": (1, 1), "kernel_dilation": (1, 1), "groups": 1}
+LARGE: dict[str, tuple[Any, ...]] = {
+    "convolution": ((8, 64, 64, 8), (3, 3, 8, 128), _PLAIN | {"strides": (2, 2)}),
+    "convolution_kernel_gradient": ((8, 64, 64, 8), (8, 62, 62, 128), _PLAIN | {"taps": (3, 3)}),
+    "max": ((20_000, 16), {"axis": -1}),
+    "min": ((100, 200, 16), {"axis": -1, "keepdims": True}),
 }
 """For each op that needs memory while it works, shapes of operands with which that is far more than what Python needs."""
 
@@ -1536,8 +1539,7 @@ LARGE: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
 def test_what_a_call_allocates_beside_operands_and_result_is_foreseen(op: Op) -> None:
     *shapes, attributes = LARGE[op.name]
     inputs = [gc.input(name, shape) for name, shape in zip(op.operands, shapes, strict=True)]
-    plain = {"strides": (1, 1), "padding": ((0, 0),) * 2, "input_dilation": (1, 1), "kernel_dilation": (1, 1), "groups": 1}
-    y = op(*inputs, **plain | attributes)
+    y = op(*inputs, **attributes)
     step = gc.compile(inputs, y)
     values = [np.ones(shape, np.float32) for shape in shapes]
     step(*values)

@@ -275,9 +275,8 @@ def test_memory_over_time(step, tmp_path):
         assert size > 0
     assert all(len(begins) == 1 for where, begins in buffers.items() if where.startswith("buffer"))
     held = [sum(v[3] for v in memory["values"] if v[1] <= n <= v[2]) for n in range(len(memory["use"]))]
-    assert all(
-        used <= most for used, most in zip(memory["use"], held, strict=True)
-    )  # a step that works in place has two values in one buffer
+    turned = 16 * 3 * 4  # the copy of short rows that the largest of each is looked for in
+    assert all(used <= most + turned for used, most in zip(memory["use"], held, strict=True))  # in place, two values are in one buffer
     assert page.count('<rect id="m') == len(memory["values"])
 
 
