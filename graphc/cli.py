@@ -289,14 +289,12 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
 
 
 def _calibrate(asked: argparse.Namespace) -> None:
-    from dataclasses import asdict
-
     import numpy as np
 
     from graphc.lower import machine
 
     found = machine.calibrate(asked.out)
-    for name, value in asdict(found).items():
+    for name, value in found._asdict().items():
         print(f"{name:<13}", *[f"{number:.3g}" for number in np.atleast_1d(value)])
     print(f"saved {asked.out or machine.place()}")
 

@@ -8,7 +8,8 @@ from typing import Any
 from graphc.checking.nans import Finding, NanWatch, Step, explained, find
 from graphc.checking.options import Check, check_options
 from graphc.checking.python import to_python
-from graphc.lower import JaxProgram, NumpyProgram
+from graphc.lower import NumpyProgram
+from graphc.lower.targets.jax import JaxProgram
 
 __all__ = ["Check", "Finding", "Step", "check_options", "explained", "find", "to_python", "watcher"]
 

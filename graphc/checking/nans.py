@@ -14,9 +14,10 @@ from graphc.core import Subgraph, Tensor, Variable, bodies, describe, sizes, top
 from graphc.core.errors import NonFiniteError
 from graphc.core.expr import Input
 from graphc.core.signature import Signature
-from graphc.lower import JaxProgram, NumpyProgram
+from graphc.lower import NumpyProgram
 from graphc.lower.compute import Interpreter, JaxInterpreter, Sizes
 from graphc.lower.nonfinite import FINITE, kind_of, maker, not_finite, place
+from graphc.lower.targets.jax import JaxProgram
 
 Run = Callable[[Sequence[Any], tuple[int, ...]], Sequence[Any]]
 """What a compiled function does with values and with the numbers of the named sizes."""

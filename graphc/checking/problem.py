@@ -14,8 +14,9 @@ from graphc.core import Bundle, Constant, Subgraph, Tensor, TensorType, Variable
 from graphc.core.expr import Input
 from graphc.core.record import Record
 from graphc.core.sizes import Size
-from graphc.lower import JaxProgram, NumpyProgram
+from graphc.lower import NumpyProgram
 from graphc.lower.compute import Interpreter
+from graphc.lower.targets.jax import JaxProgram
 
 Program = NumpyProgram | JaxProgram
 Compile = Callable[..., Any]

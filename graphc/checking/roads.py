@@ -9,7 +9,8 @@ from graphc.checking.problem import Problem, Program
 from graphc.checking.rounding import Difference, Promise
 from graphc.core import Tensor, every_node
 from graphc.core.record import Record
-from graphc.lower import JaxProgram, NumpyProgram
+from graphc.lower import NumpyProgram
+from graphc.lower.targets.jax import JaxProgram
 
 LIBRARIES: Final = 4.0
 """By how many of an op's own units the functions of NumPy and XLA may differ."""

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from graphc.core import Tensor, Variable
-from graphc.lower import JaxProgram, NumpyProgram
+from graphc.lower import NumpyProgram
 from graphc.lower.nonfinite import FINITE, kind_of
+from graphc.lower.targets.jax import JaxProgram
 
 
 class State:

@@ -21,8 +21,9 @@ from graphc.checking.state import State
 from graphc.checking.values import operand_lines
 from graphc.core import Tensor
 from graphc.core.errors import BackendError, CheckError, GraphcError
-from graphc.lower import JaxProgram, NumpyProgram
+from graphc.lower import NumpyProgram
 from graphc.lower.nonfinite import place, told
+from graphc.lower.targets.jax import JaxProgram
 
 _TITLES = {
     "rules": "the graph as the rules rewrote it",

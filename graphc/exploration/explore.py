@@ -17,7 +17,7 @@ from graphc.core.files import state_of, write_whole
 from graphc.exploration.gradient import gradient_of, root_of
 from graphc.exploration.passes import Passes
 from graphc.grad import vjp
-from graphc.lower import JaxProgram
+from graphc.lower.targets.jax import JaxProgram
 from graphc.pipeline import Function, Report, compile
 from graphc.show import explorer
 

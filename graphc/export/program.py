@@ -18,8 +18,8 @@ from graphc.core import Input, Variable, sizes
 from graphc.core.errors import BackendError, ShapeError
 from graphc.export.errors import ExportError
 from graphc.export.record import Leaf, Record
-from graphc.lower import JaxProgram, Schedule, Source
-from graphc.lower.targets.jax import import_jax
+from graphc.lower import Schedule, Source
+from graphc.lower.targets.jax import JaxProgram, import_jax
 from graphc.lower.targets.jax.devices import default_platform
 
 PLATFORMS: Final = ("cpu", "cuda", "tpu")

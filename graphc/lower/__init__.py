@@ -1,4 +1,7 @@
-"""From a graph to a function: order, memory, source. This package knows the op records, and no op."""
+"""From a graph to a function: order, memory, source. This package knows the op records, and no op.
+
+The target for JAX is ``lower.targets.jax``, which who compiles for NumPy does not import.
+"""
 
 from graphc.lower.buffers import Plan, assign
 from graphc.lower.compute import compute, interpret
@@ -7,16 +10,12 @@ from graphc.lower.expand import expand
 from graphc.lower.footprint import Footprint
 from graphc.lower.prune import prune
 from graphc.lower.schedule import Schedule, schedule
-from graphc.lower.source import Place, Places, Source, emit_jax, emit_numpy, size_names
-from graphc.lower.targets.jax import Cost, JaxProgram, Many, cost_of
+from graphc.lower.source import Place, Places, Source, emit_numpy, size_names
 from graphc.lower.targets.numpy import NumpyProgram
 
 __all__ = [
-    "Cost",
     "Estimate",
     "Footprint",
-    "JaxProgram",
-    "Many",
     "NumpyProgram",
     "Place",
     "Places",
@@ -26,9 +25,7 @@ __all__ = [
     "Totals",
     "assign",
     "compute",
-    "cost_of",
     "dearest",
-    "emit_jax",
     "emit_numpy",
     "expand",
     "interpret",

@@ -8,17 +8,13 @@ measured unasked. Which constants are in use changes how values are computed, ne
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import math
 import os
 import platform
-import tempfile
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from graphc.core.errors import ArgumentError, warn
 from graphc.core.folder import cache_folder
@@ -29,8 +25,7 @@ VARIABLE: Final = "GRAPHC_MACHINE"
 """The environment variable that names another file than the one in the cache folder."""
 
 
-@dataclass(frozen=True)
-class Machine:
+class Machine(NamedTuple):
     """The constants, for one core: microseconds a call, nanoseconds a float32 element and a float64 element, rates a microsecond.
 
     ============= ===================================================================================================
@@ -98,16 +93,16 @@ def machine() -> Machine:
     return _known[0]
 
 
-def place(environ: Mapping[str, str] = os.environ) -> Path | None:
+def place(environ: Mapping[str, str] = os.environ) -> str | None:
     """The file of this machine's constants: ``$GRAPHC_MACHINE``, else one in the cache folder for this processor and NumPy.
 
     None where there is no home folder. The file need not exist.
     """
     given = environ.get(VARIABLE)
     if given:
-        return Path(given)
+        return given
     try:
-        return cache_folder(environ) / f"machine-{hashlib.sha256(repr(key()).encode()).hexdigest()[:12]}.json"
+        return os.path.join(cache_folder(environ), f"machine-{zlib.crc32(repr(key()).encode()):08x}.json")
     except RuntimeError:
         return None
 
@@ -121,29 +116,32 @@ def key() -> dict[str, str]:
 
 @functools.cache
 def _processor() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        for line in file:
             name, _, value = line.partition(":")
             if name.strip() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine()
 
 
-def load(path: Path) -> Machine:
+def load(path: str | os.PathLike[str]) -> Machine:
     """The constants in this file, or the ``REFERENCE`` if there is none, and, with a :class:`MachineWarning`, if it makes no sense."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
     except FileNotFoundError:
         return REFERENCE
     except (OSError, UnicodeDecodeError) as error:
         return _ignored(path, str(error))
+    import json
+
     try:
         return _read(json.loads(text))
     except (ValueError, OverflowError, RecursionError) as error:  # a whole number may be larger than any float
         return _ignored(path, str(error))
 
 
-def _ignored(path: Path, reason: str) -> Machine:
+def _ignored(path: str | os.PathLike[str], reason: str) -> Machine:
     warn(f"the calibration in {path} is not used: {reason}; `graphc calibrate` makes a new one", MachineWarning)
     return REFERENCE
 
@@ -157,7 +155,7 @@ def _read(content: Any) -> Machine:
     if found.get("key") != key():
         raise ValueError("it is another processor's or another NumPy's")
     constants = found.get("constants")
-    names = {field.name for field in fields(Machine)}
+    names = set(Machine._fields)
     if not isinstance(constants, dict) or set(cast("dict[str, Any]", constants)) != names:
         raise ValueError("it has other constants than those that are used")
     return Machine(**{name: _constant(name, value) for name, value in cast("dict[str, Any]", constants).items()})
@@ -178,11 +176,15 @@ def _positive(name: str, value: Any) -> float:
     return float(value)
 
 
-def save(constants: Machine, path: Path) -> None:
+def save(constants: Machine, path: str | os.PathLike[str]) -> None:
     """Write the constants, whole or not at all. Raises :class:`OSError` where that cannot be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"version": VERSION, "key": key(), "constants": asdict(constants)}, indent=2)
-    handle, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)
+    import json
+    import tempfile
+
+    folder, base = os.path.split(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    text = json.dumps({"version": VERSION, "key": key(), "constants": constants._asdict()}, indent=2)
+    handle, name = tempfile.mkstemp(prefix=base, dir=folder)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text + "\n")
@@ -201,7 +203,7 @@ def calibrate(path: str | os.PathLike[str] | None = None) -> Machine:
     """
     from graphc.lower.calibration import measure
 
-    where = place() if path is None else Path(path)
+    where = place() if path is None else os.fspath(path)
     if where is None:
         raise ArgumentError("calibrate: no home folder is known", fits=f"a path, or ${VARIABLE}")
     found = measure()

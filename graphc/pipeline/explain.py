@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from graphc.core import Tensor, consumers, describe, every_node
 from graphc.core.errors import ArgumentError
 from graphc.core.graph import on_others
-from graphc.lower import Estimate, JaxProgram, Places
+from graphc.lower import Estimate, Places
 from graphc.lower.cost import is_view, work
 from graphc.lower.names import is_owned
 from graphc.lower.rows import Rows
+from graphc.lower.targets.jax import JaxProgram
 from graphc.pipeline.savings import Saving, replaced
 from graphc.show.formula import one_line
 from graphc.show.listing import call_text

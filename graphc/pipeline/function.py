@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -13,12 +12,15 @@ from graphc.core import Tensor, Variable, describe, dtypes
 from graphc.core.errors import ArgumentError, BackendError, GraphcError, KinkError, entries, trimmed
 from graphc.core.expr import Input
 from graphc.core.signature import Signature, structured
-from graphc.lower import Cost, JaxProgram, NumpyProgram, cost_of
+from graphc.lower import NumpyProgram
 from graphc.pipeline.locks import UpdateLock
 from graphc.pipeline.repeated import Repeated
 from graphc.pipeline.report import Report
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graphc.lower.targets.jax import Cost, JaxProgram
     from graphc.pipeline.explain import Explanation
     from graphc.show.page import Page
     from graphc.show.text import SourceText
@@ -105,7 +107,7 @@ class Function:
     @property
     def variables(self) -> tuple[Variable, ...]:
         """The variables that it reads or updates."""
-        return (self._program.plain if isinstance(self._program, JaxProgram) else self._program.schedule).variables
+        return (self._program.schedule if isinstance(self._program, NumpyProgram) else self._program.plain).variables
 
     def save(
         self,
@@ -138,7 +140,10 @@ class Function:
 
     def cost(self, *shapes: Any) -> Cost:
         """What XLA says that a call costs. Arguments and errors are those of :meth:`hlo`."""
-        return cost_of(self._lowered("cost", shapes).compile())
+        lowered = self._lowered("cost", shapes)
+        from graphc.lower.targets.jax import cost_of
+
+        return cost_of(lowered.compile())
 
     def _lowered(self, asked: str, shapes: Sequence[Any]) -> Any:
         if isinstance(self._program, NumpyProgram):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphc.core.signature import Signature, structured
-from graphc.lower import Many
+
+if TYPE_CHECKING:
+    from graphc.lower.targets.jax import Many
 
 
 class Repeated:

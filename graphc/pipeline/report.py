@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from graphc.core import Tensor, Variable
 from graphc.core.sizes import Dim
-from graphc.lower import Estimate, Footprint, JaxProgram, NumpyProgram, Totals, dearest, totals
+from graphc.lower import Estimate, Footprint, NumpyProgram, Totals, dearest, totals
 from graphc.pipeline.savings import Saving, Use, uses
 
 if TYPE_CHECKING:
+    from graphc.lower.targets.jax import JaxProgram
     from graphc.pipeline.explain import History
     from graphc.rewrite import Application, Saturated
     from graphc.show.page import Block, Page, Table
@@ -144,7 +145,7 @@ class Report:
             blocks.append(Section("rules that fired, and what they saved", [self.rule_table()]))
         blocks += [str(self.saturated)] if self.saturated else []
         blocks.append(Table([["declared", *_words(self.before)], ["lowered", *_words(self.after)]]))
-        blocks += [Code(f"placed on {self.program.placement}")] if isinstance(self.program, JaxProgram) else []
+        blocks += [Code(f"placed on {self.program.placement}")] if not isinstance(self.program, NumpyProgram) else []
         blocks.append(Section("the dearest nodes", [Code("\n".join(self.dearest(5)))]))
         blocks += [Code(str(self.memory))] if self.memory else []
         return Page(Section(f"compiled for {self.backend}", blocks))

@@ -25,12 +25,13 @@ from graphc.core.errors import ArgumentError, DTypeError, ShapeError, near
 from graphc.core.expr import Input
 from graphc.core.signature import structured
 from graphc.grad.loops import has_loops
-from graphc.lower import Estimate, JaxProgram, NumpyProgram, expand, prune, schedule
+from graphc.lower import Estimate, NumpyProgram, expand, prune, schedule
 from graphc.pipeline.function import Function
 from graphc.pipeline.report import Pass, Report
 
 if TYPE_CHECKING:
     from graphc.checking import Check
+    from graphc.lower.targets.jax import JaxProgram
     from graphc.rewrite import Application, Known, RuleSet, Saturated, Simplified
 
 OPTIMISATIONS: Final = {
@@ -188,6 +189,8 @@ class _Compilation:
         self._done("schedule", graph)
         program: NumpyProgram | JaxProgram
         if self.jax:
+            from graphc.lower.targets.jax import JaxProgram
+
             program = JaxProgram(plan, "step", self.options.memory_budget, self.jax, rolling="rolling" not in self.options.dropped)
         else:
             program = NumpyProgram(plan, "step", self.options.dropped, self.options.memory_budget)

@@ -24,7 +24,8 @@ from graphc.export import (
     structure_of,
     write,
 )
-from graphc.lower import JaxProgram, NumpyProgram
+from graphc.lower import NumpyProgram
+from graphc.lower.targets.jax import JaxProgram
 from graphc.pipeline.function import Function
 from graphc.pipeline.report import Report
 from graphc.pipeline.road import compile

@@ -4,7 +4,6 @@ import json
 import math
 import os
 import stat
-from dataclasses import astuple, replace
 
 import pytest
 
@@ -25,7 +24,7 @@ def _content(path):
 
 def test_what_is_saved_is_loaded(tmp_path):
     path = tmp_path / "new" / "machine.json"
-    mine = replace(REFERENCE, call=1.5, root=(1.0, 3.0))
+    mine = REFERENCE._replace(call=1.5, root=(1.0, 3.0))
     save(mine, path)
     assert load(path) == mine
     assert [each.name for each in path.parent.iterdir()] == ["machine.json"]
@@ -37,7 +36,7 @@ def test_without_a_file_the_reference_holds_and_nothing_is_said(tmp_path, monkey
 
 
 def test_the_variable_names_the_file(tmp_path, monkeypatch):
-    mine = replace(REFERENCE, near=1e4)
+    mine = REFERENCE._replace(near=1e4)
     save(mine, tmp_path / "mine.json")
     monkeypatch.setenv(VARIABLE, str(tmp_path / "mine.json"))
     assert machine.machine() == mine
@@ -95,13 +94,13 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_whole(tmp_path, monkey
 
     monkeypatch.setattr(os, "replace", failing)
     with pytest.raises(OSError, match="full"):
-        save(replace(REFERENCE, call=2.0), path)
+        save(REFERENCE._replace(call=2.0), path)
     assert load(path) == REFERENCE
     assert [each.name for each in tmp_path.iterdir()] == ["machine.json"]
 
 
 def test_calibrate_keeps_what_it_measures_and_uses_it(tmp_path, monkeypatch):
-    mine = replace(REFERENCE, call=3.0)
+    mine = REFERENCE._replace(call=3.0)
     monkeypatch.setattr(calibration, "measure", lambda: mine)
     path = tmp_path / "machine.json"
     assert machine.calibrate(path) == mine
@@ -129,6 +128,6 @@ def test_nothing_is_measured_unasked(monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_a_measurement_is_of_the_order_of_the_reference():
     found = calibration.measure()
-    numbers = [n for value in astuple(found) for n in (value if isinstance(value, tuple) else (value,))]
-    wanted = [n for value in astuple(Machine()) for n in (value if isinstance(value, tuple) else (value,))]
+    numbers = [n for value in found for n in (value if isinstance(value, tuple) else (value,))]
+    wanted = [n for value in Machine() for n in (value if isinstance(value, tuple) else (value,))]
     assert all(1 / 100 < a / b < 100 for a, b in zip(numbers, wanted, strict=True))

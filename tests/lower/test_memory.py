@@ -10,13 +10,14 @@ import pytest
 
 import graphc as gc
 from graphc.core.errors import BackendError
-from graphc.lower import JaxProgram, NumpyProgram, interpret
+from graphc.lower import NumpyProgram, interpret
 from graphc.lower.arena import arena, layout
 from graphc.lower.buffers import IDLE, assign
 from graphc.lower.order import StepGraph, arranged, spared
 from graphc.lower.planning import planned
 from graphc.lower.rematerialise import AGAIN, recomputed, within_budget
 from graphc.lower.schedule import read_by, written_by
+from graphc.lower.targets.jax import JaxProgram
 from graphc.memory import LINE
 
 spec = importlib.util.spec_from_file_location("programs", Path(__file__).parents[1] / "test_random_programs.py")

@@ -20,7 +20,7 @@ def cache_folder(environ: Mapping[str, str] = os.environ, platform: str = sys.pl
     Raises ``DatasetError`` where there is no home folder.
     """
     try:
-        return user_cache_folder(environ, platform)
+        return Path(user_cache_folder(environ, platform))
     except RuntimeError as error:
         raise DatasetError(
             "no place for a cache folder: no home folder is known",

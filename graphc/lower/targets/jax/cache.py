@@ -19,7 +19,7 @@ def keep_compiled(where: Literal[True] | str | os.PathLike[str]) -> None:
     """
     jax = import_jax()
     before: Any = jax.config.jax_compilation_cache_dir
-    folder: str = str(before or cache_folder() / "jax") if where is True else os.fspath(where)
+    folder: str = str(before or os.path.join(cache_folder(), "jax")) if where is True else os.fspath(where)
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:

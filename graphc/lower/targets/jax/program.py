@@ -21,7 +21,8 @@ from graphc.lower.loading import load
 from graphc.lower.rematerialise import within_budget
 from graphc.lower.rolling import rolled
 from graphc.lower.schedule import Schedule
-from graphc.lower.source import Checks, Places, Source, emit_jax, places, size_names
+from graphc.lower.source import Checks, Places, Source, places, size_names
+from graphc.lower.source.jax import emit_jax
 from graphc.lower.targets.jax.cache import keep_compiled
 from graphc.lower.targets.jax.devices import default_platform, import_jax
 from graphc.lower.targets.jax.many import Many
