@@ -479,7 +479,7 @@ def _of_content(value: Any, dtype: Any) -> Constant:
     name = name or dtypes.canonical(array.dtype)
     array.setflags(write=False)
     content = array.tobytes()
-    if len(content) > 64:
+    if len(content) > 4096:  # the first hash takes ten milliseconds
         import hashlib
 
         content = hashlib.blake2b(content).digest()
