@@ -6,12 +6,14 @@ import os
 import sys
 from collections.abc import Mapping
 
+from graphc.core.errors import ArgumentError
+
 
 def cache_folder(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> str:
     r"""The folder in the user's own cache; it need not exist yet.
 
     Linux: ``$XDG_CACHE_HOME/graphc`` or ``~/.cache/graphc``; macOS: ``~/Library/Caches/graphc``;
-    Windows: ``%LOCALAPPDATA%\graphc``. Raises :class:`RuntimeError` where there is no home folder.
+    Windows: ``%LOCALAPPDATA%\graphc``. Raises :class:`ArgumentError` where there is no home folder.
     """
     if platform == "win32":
         around = _named(environ.get("LOCALAPPDATA"), "AppData/Local")
@@ -27,5 +29,5 @@ def _named(folder: str | None, below_home: str) -> str:
         return folder
     home = os.path.expanduser("~")
     if home == "~":
-        raise RuntimeError("no home folder is known")
+        raise ArgumentError("no place for a cache folder: no home folder is known", fits="$HOME, or on Linux $XDG_CACHE_HOME")
     return os.path.join(home, below_home)

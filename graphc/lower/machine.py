@@ -103,7 +103,7 @@ def place(environ: Mapping[str, str] = os.environ) -> str | None:
         return given
     try:
         return os.path.join(cache_folder(environ), f"machine-{zlib.crc32(repr(key()).encode()):08x}.json")
-    except RuntimeError:
+    except ArgumentError:
         return None
 
 

@@ -6,7 +6,7 @@ import functools
 import pickle
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -218,12 +218,12 @@ def _pairs() -> Sequence[Any]:
 
 # ---------------------------------------------------------------- constants of the machine
 def _machines() -> Sequence[Any]:
-    return [{"version": machine.VERSION, "key": machine.key(), "constants": asdict(machine.REFERENCE)}]
+    return [{"version": machine.VERSION, "key": machine.key(), "constants": machine.REFERENCE._asdict()}]
 
 
 def _read_machine(path: Path) -> None:
     found = machine.load(path)
-    assert all(np.isfinite(np.ravel(value)).all() for value in asdict(found).values()), "constants that are no numbers"
+    assert all(np.isfinite(np.ravel(value)).all() for value in found), "constants that are no numbers"
 
 
 def _all(tree: Any) -> bytes:

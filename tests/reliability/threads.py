@@ -188,12 +188,11 @@ def spawned(times: int) -> int:
 # ---------------------------------------------------------------- processes that share folders
 SHARING = {
     "calibrations": """
-from dataclasses import replace
 from pathlib import Path
 from graphc.lower import machine
 import warnings; warnings.simplefilter("error")
 for i in range(times):
-    machine.save(replace(machine.REFERENCE, call=0.1 + number + i), path / "machine.json")
+    machine.save(machine.REFERENCE._replace(call=0.1 + number + i), path / "machine.json")
     assert machine.load(path / "machine.json").call >= 0.1
 """,
     "models": """

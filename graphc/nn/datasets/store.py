@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from graphc.core.errors import ArgumentError
 from graphc.core.folder import cache_folder as user_cache_folder
 from graphc.nn.datasets.errors import DamagedDataError, DatasetError
 from graphc.nn.datasets.record import Part
@@ -21,12 +22,8 @@ def cache_folder(environ: Mapping[str, str] = os.environ, platform: str = sys.pl
     """
     try:
         return Path(user_cache_folder(environ, platform))
-    except RuntimeError as error:
-        raise DatasetError(
-            "no place for a cache folder: no home folder is known",
-            given=[str(error)],
-            fits="$XDG_CACHE_HOME, or the files in --data",
-        ) from error
+    except ArgumentError as error:
+        raise DatasetError(error.asked, fits="$XDG_CACHE_HOME, or the files in --data") from error
 
 
 def present(folder: Path, parts: Iterable[Part]) -> dict[Part, Path]:
