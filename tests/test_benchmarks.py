@@ -121,6 +121,11 @@ def command(module: str, *arguments: object) -> str:
     return subprocess.run(line, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True).stdout
 
 
+def test_two_checkouts_take_turns() -> None:
+    printed = command("benchmarks.compare", ROOT, "W3", "--tiny", "--turns", 1, "--threads", 1)
+    assert [line.split("|")[1].strip() for line in printed.splitlines()] == ["", "--", "W3"]
+
+
 def test_command_line(tmp_path: Path) -> None:
     page, line = tmp_path / "performance.md", tmp_path / "history.json"
     page.write_text("before\n<!-- benchmarks: begin -->\nold\n<!-- benchmarks: end -->\nafter\n")
