@@ -15,16 +15,21 @@ LINE: Final = 64
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
-    """An array of this shape and dtype, in C order, whose values are arbitrary, and which begins on a line of the cache."""
+    """An array of this shape and dtype, in C order, whose values are arbitrary, and which begins on a line of the cache.
+
+    Raises :class:`TypeError` for a dtype of objects, whose references may not be arbitrary.
+    """
     own = np.dtype(dtype)
+    if own.hasobject:
+        raise TypeError(f"memory for {own} cannot be left as it is")
     count = math.prod(shape) * own.itemsize
     memory = np.empty(count + LINE, np.uint8)
     return np.ndarray(shape, own, memory, -memory.__array_interface__["data"][0] % LINE)
 
 
-def copy_aligned(value: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
-    """A copy of the value as such an array, of its own dtype or of this one."""
+def copy_aligned(value: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """A copy of the value as such an array of this dtype."""
     array = np.asarray(value)
-    copy = empty_aligned(array.shape, array.dtype if dtype is None else dtype)
+    copy = empty_aligned(array.shape, dtype)
     np.copyto(copy, array, casting="unsafe")
     return copy

@@ -25,7 +25,7 @@ so short that two threads often want the interpreter's lock at once, and who has
 SHARD_MICROSECONDS: Final = 100.0
 """The least work worth a thread."""
 FEWEST_SHARDS, MOST_SHARDS = 4, 16
-"""Work that is enough for several threads is cut into so many, whatever the blocks are."""
+"""Into how many shards work that is enough for threads is cut, at least, whatever the blocks are, and at most."""
 BYTES_A_MICROSECOND: Final = 8e3
 
 
@@ -39,14 +39,18 @@ class Cut(NamedTuple):
 def cut(rows: int, row_bytes: int, widest: int) -> Cut:
     """Shards, a power of two of them, and blocks, of rows that write ``row_bytes`` each, and ``widest`` into one array."""
     work = rows * row_bytes / BYTES_A_MICROSECOND
-    blocks = max(1, -(-rows * widest // BLOCK_BYTES))
-    wanted = 1 << (max(FEWEST_SHARDS, blocks) - 1).bit_length()
+    wanted = 1 << (max(FEWEST_SHARDS, _blocks(rows, widest)) - 1).bit_length()
     most = max(1, min(MOST_SHARDS, rows, int(work // SHARD_MICROSECONDS)))
     count = min(wanted, 1 << (most.bit_length() - 1))
     edges = [rows * i // count for i in range(count + 1)]
     shards = tuple(itertools.pairwise(edges))
     tallest = max([high - low for low, high in shards], default=0)
-    return Cut(shards, max(1, -(-tallest // max(1, -(-tallest * widest // BLOCK_BYTES)))))
+    return Cut(shards, max(1, -(-tallest // _blocks(tallest, widest))))
+
+
+def _blocks(rows: int, widest: int) -> int:
+    """Into how many blocks rows of so many bytes are cut, one at least."""
+    return max(1, -(-rows * widest // BLOCK_BYTES))
 
 
 Memory = Sequence[tuple[tuple[int, ...], Any]]

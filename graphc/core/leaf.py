@@ -66,11 +66,12 @@ def variable(value: Any, name: str | None = None, dtype: Any = None) -> Variable
 
     Raises :class:`DTypeError` for a dtype that graphc does not have.
     """
-    if dtype is None and not isinstance(value, np.ndarray | np.generic):
-        kind = np.asarray(value).dtype
-        dtype = "float32" if kind == np.float64 else None
-    array = copy_aligned(value, None if dtype is None else dtypes.numpy_dtype(dtypes.canonical(dtype)))
-    node = Variable(None, (), (), TensorType(dtypes.canonical(array.dtype), array.shape))
-    node.storage = array
+    array: np.ndarray[Any, Any] = np.asarray(value)
+    if dtype is None:
+        python_floats = array.dtype == np.float64 and not isinstance(value, np.ndarray | np.generic)
+        dtype = "float32" if python_floats else array.dtype
+    own = dtypes.canonical(dtype)
+    node = Variable(None, (), (), TensorType(own, array.shape))
+    node.storage = copy_aligned(array, dtypes.numpy_dtype(own))
     node.label = name
     return node

@@ -140,8 +140,12 @@ def _may_update(step: Any, value: Tensor, variable: Variable, plan: Plan) -> boo
     """Whether a step that reads a variable may write its new value there: in a loop, where it is read by the very rows that are written."""
     if isinstance(step, Tensor):
         return may_write_over(value, variable, plan.root)
-    views = [x for x in step.inputs if plan.root[x] is variable]
-    return views == [variable] and variable not in step.whole
+    return _reads_its_rows_alone(step, variable, plan)
+
+
+def _reads_its_rows_alone(loop: Any, x: Tensor, plan: Plan) -> bool:
+    """Whether a loop over rows that reads ``x`` reads nothing else of its memory, and in each block of rows these rows alone."""
+    return [y for y in loop.inputs if plan.root[y] is plan.root[x]] == [x] and x not in loop.whole
 
 
 def _deaths(able: Able, plan: Plan) -> dict[int, list[Tensor]]:
@@ -188,10 +192,9 @@ def _rows_to_take(loop: Any, node: Tensor, step: int, plan: Plan) -> Tensor | No
     """The operand of a loop whose rows may become those of a result: nobody reads them any more, and the loop none but its own."""
     taken = {plan.place[other] for other in loop.kept if other is not node and other in plan.place}
     for x in loop.sliced:
-        if x.type is node.type and x in plan.place and plan.last_use[x] == step and plan.place[x] not in taken:
-            views = [y for y in loop.inputs if plan.root[y] is plan.root[x]]
-            if views == [x] and x not in loop.whole:
-                return x
+        fits = x.type is node.type and x in plan.place and plan.last_use[x] == step and plan.place[x] not in taken
+        if fits and _reads_its_rows_alone(loop, x, plan):
+            return x
     return None
 
 

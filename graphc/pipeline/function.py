@@ -140,10 +140,9 @@ class Function:
 
     def cost(self, *shapes: Any) -> Cost:
         """What XLA says that a call costs. Arguments and errors are those of :meth:`hlo`."""
-        lowered = self._lowered("cost", shapes)
         from graphc.lower.targets.jax import cost_of
 
-        return cost_of(lowered.compile())
+        return cost_of(self._lowered("cost", shapes).compile())
 
     def _lowered(self, asked: str, shapes: Sequence[Any]) -> Any:
         if isinstance(self._program, NumpyProgram):

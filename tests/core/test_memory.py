@@ -25,12 +25,20 @@ def test_arrays_are_what_was_asked_for(shape: tuple[int, ...], dtype: str) -> No
 
 def test_copies_are_equal_and_share_nothing() -> None:
     value = np.arange(12.0).reshape(3, 4).T
-    copy = copy_aligned(value)
+    copy = copy_aligned(value, value.dtype)
     np.testing.assert_array_equal(copy, value)
     assert copy.dtype == value.dtype
     assert copy.flags.c_contiguous
     assert not np.shares_memory(copy, value)
     assert copy_aligned([1, 2], np.float32).dtype == np.float32
+
+
+def test_objects_have_no_memory_that_is_left_as_it_is() -> None:
+    with pytest.raises(TypeError, match="object"):
+        empty_aligned((3,), object)
+    for value in (None, [object()] * 1000, np.full((20, 20), None)):
+        with pytest.raises(gc.errors.DTypeError, match="no dtype 'object'"):
+            gc.variable(value)
 
 
 def test_variables_and_what_is_written_by_rows_begin_on_a_line() -> None:

@@ -84,16 +84,21 @@ class Browser:
         return self._ask("POST", "/execute/async", {"script": script, "args": list(arguments)})
 
     def click(self, selector: str, times: int = 1) -> None:
-        """Click the middle of the first element that the selector finds, as a mouse does."""
-        middle = "const r = document.querySelector(arguments[0]).getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]"
-        self.click_at(*self.run(middle, selector), times)
+        """Click the middle of the first element that the selector finds, as a mouse does, once what was asked for before is drawn."""
+        middle = "const r = document.querySelector(selector).getBoundingClientRect(); done([r.x + r.width / 2, r.y + r.height / 2])"
+        drawn = f"const selector = arguments[0]; requestAnimationFrame(() => setTimeout(() => {{ {middle} }}, 0))"
+        self.click_at(*self.wait(drawn, selector), times)
 
     def click_at(self, x: float, y: float, times: int = 1) -> None:
-        """Click at a place of the page."""
-        strokes = [{"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}] * times
-        move = {"type": "pointerMove", "duration": 0, "x": round(x), "y": round(y)}
-        mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": [move, *strokes]}
-        self._ask("POST", "/actions", {"actions": [mouse]})
+        """Click at a place of the page. How many clicks are one is said, not measured: a double click is one on a slow machine too."""
+        mouse = {"x": round(x), "y": round(y)}
+        self._mouse({"type": "mouseMoved", **mouse})
+        for count in range(1, times + 1):
+            for kind in ("mousePressed", "mouseReleased"):
+                self._mouse({"type": kind, "button": "left", "clickCount": count, **mouse})
+
+    def _mouse(self, event: dict) -> None:
+        self._ask("POST", "/goog/cdp/execute", {"cmd": "Input.dispatchMouseEvent", "params": event})
 
     def press(self, *keys: str) -> None:
         """Press keys, by their characters or their names."""

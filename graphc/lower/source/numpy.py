@@ -126,15 +126,12 @@ def _rows(w: Writer, plan: Plan, buffers: list[str], loop: Rows) -> tuple[list[s
     into: dict[Tensor, str] = {}
     lines: list[Line] = []
     for node, value in zip(loop.kept, values, strict=False):
-        variable = plan.direct.get(node)
-        if variable is not None and variable in loop.sliced:
-            targets[leaves[variable]] = value
-            continue
-        over = next((x for x in loop.sliced if node in plan.in_place and plan.place.get(x) == plan.place[node]), None)
+        over = _written_over(loop, node, plan)
         if over is not None:
             targets[leaves[over]] = value
             w.name[node] = w.name[over]
             continue
+        variable = plan.direct.get(node)
         leaf: Any = Input(None, (), (), value.type)
         leaf.label = node.label or "out"
         targets[leaf] = value
@@ -162,6 +159,13 @@ def _rows(w: Writer, plan: Plan, buffers: list[str], loop: Rows) -> tuple[list[s
     note = f"{len(loop.nodes)} ops by rows"
     call = w.plain(text, [*totals, function, *arrays], first, note, defines=len(totals))
     return head, [*lines, call._replace(nodes=loop.nodes, called=tuple([w.name.get(node, "") for node in loop.nodes]))]
+
+
+def _written_over(loop: Rows, node: Tensor, plan: Plan) -> Tensor | None:
+    """The operand whose rows become those of a result: the variable that it is the new value of, or one whose buffer it takes."""
+    if node in plan.direct:
+        return plan.direct[node] if plan.direct[node] in loop.sliced else None
+    return next((x for x in loop.sliced if plan.place.get(x) == plan.place[node]), None) if node in plan.in_place else None
 
 
 def _block_function(w: Writer, loop: Rows, block: Schedule, by_rows: Sequence[Tensor]) -> tuple[str, list[str]]:

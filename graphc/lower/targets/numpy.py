@@ -23,6 +23,7 @@ from graphc.lower.rows import Loops
 from graphc.lower.schedule import Schedule
 from graphc.lower.source import Places, Source, emit_numpy, places, size_names
 from graphc.lower.source.watching import Watching
+from graphc.memory import copy_aligned
 
 LARGE = 1 << 13
 """Elements from which on BLAS uses threads of its own."""
@@ -178,5 +179,5 @@ def _host(variable: Variable) -> np.ndarray[Any, Any]:
     """The variable's own array, brought back from a device if it is on one."""
     storage: Any = variable.storage
     if not isinstance(storage, np.ndarray):
-        variable.storage = storage = np.array(storage, dtype=dtypes.numpy_dtype(variable.dtype))
+        variable.storage = storage = copy_aligned(storage, dtypes.numpy_dtype(variable.dtype))
     return cast("np.ndarray[Any, Any]", storage)
