@@ -17,11 +17,10 @@ LINE: Final = 64
 def empty_aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
     """An array of this shape and dtype, in C order, whose values are arbitrary, and which begins on a line of the cache.
 
-    Raises :class:`TypeError` for a dtype of objects, whose references may not be arbitrary.
+    The dtype is none of objects, whose references may not be arbitrary.
     """
     own = np.dtype(dtype)
-    if own.hasobject:
-        raise TypeError(f"memory for {own} cannot be left as it is")
+    assert not own.hasobject
     count = math.prod(shape) * own.itemsize
     memory = np.empty(count + LINE, np.uint8)
     return np.ndarray(shape, own, memory, -memory.__array_interface__["data"][0] % LINE)
