@@ -67,8 +67,8 @@ def test_the_text_and_the_options_reach_the_engine(tmp_path: Path) -> None:
 
 
 FAKES = {
-    "hangs": ("exec sleep 60", "did not finish within 0.3 s"),
-    "starts a child that keeps the pipes": ("sleep 60 & wait", "did not finish within 0.3 s"),
+    "hangs": ("exec sleep 60", "did not finish within 1 s"),
+    "starts a child that keeps the pipes": ("sleep 60 & wait", "did not finish within 1 s"),
     "crashes": ("kill -SEGV $$", "crashed by signal 11"),
     "refuses": ("echo 'no such layout' >&2; exit 3", "failed with exit status 3: no such layout"),
     "writes rubbish": ("cat >/dev/null; echo hello", "wrote no SVG but b'hello"),
@@ -79,19 +79,22 @@ FAKES = {
 }
 
 
+def patience(why: str) -> float:
+    """Seconds: few for a program that hangs, and enough for any other, however busy the machine is."""
+    return 1.0 if "did not finish" in why else 60.0
+
+
 @scripts
 @pytest.mark.parametrize(("body", "why"), FAKES.values(), ids=FAKES)
 def test_a_failing_variable_warns_and_goes_on(tmp_path: Path, body: str, why: str) -> None:
     script(tmp_path / "bin/dot", GOOD)
     bad = script(tmp_path / "bad", body)
-    start = time.monotonic()
     with pytest.warns(DrawWarning) as caught:
-        drawing = render(DOT * 20_000, "svg", timeout=0.3, search=nowhere(tmp_path, GRAPHC_DOT=str(bad)))
+        drawing = render(DOT * 20_000, "svg", timeout=patience(why), search=nowhere(tmp_path, GRAPHC_DOT=str(bad)))
     assert drawing.drawn_by == "dot"
     assert len(caught) == 1
     assert why in str(caught[0].message)
     assert "drawn by dot instead" in str(caught[0].message)
-    assert time.monotonic() - start < 10
 
 
 @scripts
@@ -100,7 +103,7 @@ def test_a_failing_argument_raises(tmp_path: Path, body: str, why: str) -> None:
     script(tmp_path / "bin/dot", GOOD)
     bad = script(tmp_path / "bad", body)
     with pytest.raises(DrawError) as caught:
-        render(DOT, "svg", engine=str(bad), timeout=0.3, search=nowhere(tmp_path))
+        render(DOT, "svg", engine=str(bad), timeout=patience(why), search=nowhere(tmp_path))
     assert why in str(caught.value)
     assert str(bad) in str(caught.value)
     assert INSTALL.splitlines()[0] in str(caught.value)
@@ -111,7 +114,7 @@ def test_the_program_that_hangs_and_its_children_are_gone(tmp_path: Path) -> Non
     pids = tmp_path / "pids"
     bad = script(tmp_path / "bad", f"sleep 61 & echo $! >>{pids}; echo $$ >>{pids}; wait")
     with pytest.raises(DrawError):
-        render(DOT, "svg", engine=str(bad), timeout=0.3, search=nowhere(tmp_path))
+        render(DOT, "svg", engine=str(bad), timeout=1.0, search=nowhere(tmp_path))
     started = pids.read_text().split()
     assert len(started) == 4  # two attempts, two programs each
     deadline = time.monotonic() + 5
@@ -128,7 +131,7 @@ def alive(pid: str) -> bool:
 @scripts
 def test_a_time_out_is_tried_again_with_straight_lines(tmp_path: Path) -> None:
     script(tmp_path / "bin/dot", f'case "$*" in *splines=line*) {GOOD};; *) exec sleep 60;; esac')
-    assert render(DOT, "svg", timeout=0.5, search=nowhere(tmp_path)).data.decode().strip() == SVG
+    assert render(DOT, "svg", timeout=2.0, search=nowhere(tmp_path)).data.decode().strip() == SVG
 
 
 @scripts
