@@ -245,7 +245,9 @@ _PARTS = (
     "nn/initializers.py",
     "nn/optimizers/base.py",
     "nn/layers/dense.py",
-    "nn/layers/recurrent.py",
+    "nn/layers/recurrent/cells.py",
+    "nn/layers/recurrent/loop.py",
+    "nn/layers/recurrent/layers.py",
     "nn/layers/convolution.py",
     "core/op.py",
 )
