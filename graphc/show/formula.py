@@ -7,7 +7,7 @@ Parts that are read more than once, that have a label, or that would make a line
           H = relu(A)             (n × 512)
           A = X W1 + b1           (n × 512)
 
-Mathematics is written and not the order of the operations (``terms``). A vector, a tensor of one axis, is a column.
+Mathematics is written and not the order of the operations (``algebra``). A vector, a tensor of one axis, is a column.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from typing import Any, Final
 
 from graphc.core import Bundle, Constant, Tensor, bodies
 from graphc.core.sizes import Shape
+from graphc.show.algebra import term_of
 from graphc.show.bodies import Function, forget, is_choice, is_part, remembered, written_operands
 from graphc.show.coefficient import ONE, Scale
+from graphc.show.columns import Operand, aligned, standing
 from graphc.show.mathml import mathml
 from graphc.show.names import Namer, capital, plain_name, short_number, tex_name
 from graphc.show.notation import ATOM, JUXTAPOSED, NOTATIONS, POWER, TEX, TEXT, Form, is_layout, leaf_number, see_through
-from graphc.show.terms import Operand, Term, aligned, atom, leaf_term, shape_of, signed, standing, term_of
+from graphc.show.terms import Term, atom, leaf_term, shape_of, signed
 
 WIDTH: Final = 72
 """Characters past which a line is broken, if it is a sum, or else hands its longest operands over to lines of their own."""
