@@ -11,11 +11,12 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any, ClassVar, Final, Self, TypeVar, cast, dataclass_transform
 
 import numpy as np
 
-from graphc.core import dtypes
+from graphc.core import Op, dtypes
 from graphc.core.errors import ArgumentError, FrozenError, SignatureError, near, opened
 
 Objects = Mapping[str, Any]
@@ -34,6 +35,7 @@ HOMES: Final = {
 }
 """Which module declares the classes of a kind; it is imported when a config names one."""
 _FUNCTIONS: Final = ("graphc.ops", *HOMES.values())
+"""Which modules a config names for functions: that which offers one, wherever behind it the function is defined."""
 _classes: dict[tuple[str, str], type[Configured]] = {}
 _registered: dict[str, Callable[..., Any]] = {}
 _CUSTOM: Final = "Custom>"
@@ -247,8 +249,8 @@ def _packed_function(function: Callable[..., Any]) -> dict[str, str]:
     name = str(getattr(function, "name", None) or getattr(function, "__name__", ""))
     if _registered.get(name) is function:
         return {"module": _CUSTOM, "function": name}
-    for module in ("graphc.ops", getattr(function, "__module__", None)):
-        if module in _FUNCTIONS and _public(importlib.import_module(module), name) is function:
+    for module in _FUNCTIONS:
+        if _public(importlib.import_module(module), name) is function:
             return {"module": module, "function": name}
     raise _unwritable(function)
 
@@ -266,10 +268,12 @@ def _function_named(module: str, name: str, custom_objects: Objects | None) -> C
 
 
 def _public(module: Any, name: str) -> Any:
-    """A function that a module offers: an op, or one that it defines, and nothing that it imports for itself."""
+    """A function that a module offers: one of its ``__all__``, or that it defines if it has none; nothing that it imports for itself."""
     found = getattr(module, name, None)
-    own = name in module.__all__ if hasattr(module, "__all__") else getattr(found, "__module__", None) == module.__name__
-    return None if name.startswith("_") or not own or inspect.ismodule(found) or isinstance(found, type) else found
+    if name.startswith("_") or not isinstance(found, Op | FunctionType):
+        return None
+    own = name in module.__all__ if hasattr(module, "__all__") else found.__module__ == module.__name__
+    return found if own else None
 
 
 def _unwritable(value: Any) -> ArgumentError:

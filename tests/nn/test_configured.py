@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from typing import Any, ClassVar
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.nn import losses, regularizers
-from graphc.nn.configured import Configured, ConfiguredRecord, class_named, packed, register, unpacked
+from graphc.core import Op
+from graphc.nn import layers, losses, metrics, regularizers
+from graphc.nn.configured import HOMES, Configured, ConfiguredRecord, class_named, packed, register, unpacked
 
 
 class Part(Configured):
@@ -82,6 +84,39 @@ def test_values_come_back(value: Any) -> None:
     assert through_json(value) == value
 
 
+def offered(home: str) -> dict[str, Any]:
+    """The functions of a module, by the names in its ``__all__``, or by those that it defines if it has none."""
+    module = importlib.import_module(home)
+    own = [name for name, value in vars(module).items() if getattr(value, "__module__", None) == home and name[0] != "_"]
+    found = {name: getattr(module, name) for name in getattr(module, "__all__", own)}
+    return {name: value for name, value in found.items() if isinstance(value, Op | type(offered))}
+
+
+@pytest.mark.parametrize("home", ["graphc.ops", *HOMES.values()])
+def test_every_function_comes_back_from_the_module_that_offers_it(home: str) -> None:
+    for name, function in offered(home).items():
+        written = packed(function)
+        assert written["module"] == home, name
+        assert getattr(importlib.import_module(home), written["function"]) is function, name  # mse is mean_squared_error
+        assert unpacked({"module": home, "function": name}) is through_json(function) is function, name
+
+
+@pytest.mark.parametrize(
+    ("function", "home", "name"),
+    [
+        (gc.relu, "graphc.ops", "relu"),
+        (layers.add, "graphc.nn.layers", "add"),
+        (losses.mse, "graphc.nn.losses", "mean_squared_error"),
+        (metrics.accuracy, "graphc.nn.metrics", "accuracy"),
+        (metrics.cosine_similarity, "graphc.nn.metrics", "cosine_similarity"),
+    ],
+)
+def test_files_go_on_naming_functions_as_they_do(function: Any, home: str, name: str) -> None:
+    assert packed(function) == {"module": home, "function": name}
+    wrapped = metrics.MeanMetricWrapper(function)
+    assert through_json(wrapped).fn is function
+
+
 def test_arrays_scalars_dtypes_and_tuples_come_back_as_what_json_has() -> None:
     array = np.arange(6, dtype="int16").reshape(2, 3)
     again = through_json(array)
@@ -112,6 +147,10 @@ def test_the_argument_that_has_no_form_is_named() -> None:
         ({"module": "graphc.ops", "function": "annotations"}, "'annotations', which is not known"),
         ({"module": "graphc.ops", "function": "pointwise"}, "'pointwise', which is not known"),
         ({"module": "graphc.nn.losses", "function": "_margin"}, "'_margin', which is not known"),
+        ({"module": "graphc.nn.metrics", "function": "paired"}, "'paired', which is not known"),
+        ({"module": "graphc.nn.metrics", "function": "functions"}, "'functions', which is not known"),
+        ({"module": "graphc.nn.metrics", "function": "States"}, "'States', which is not known"),
+        ({"module": "graphc.nn.metrics.functions", "function": "accuracy"}, "'accuracy', which is not known"),
     ],
 )
 def test_nothing_is_imported_or_run_because_a_config_names_it(config: dict[str, Any], word: str) -> None:

@@ -71,7 +71,7 @@ MODELS: dict[str, Callable[[], Any]] = {"sequential": sequential, "functional": 
 def compiled(make: Callable[[], Any] = sequential, seed: int = 1, backend: Any = "numpy") -> Any:
     nn.set_random_seed(seed)
     model = make()
-    model.compile(nn.optimizers.Adam(0.01, use_ema=True), "mse", metrics=["mae"], backend=backend)
+    model.compile(nn.optimizers.Adam(0.01, use_ema=True), "mse", metrics=["mae", nn.metrics.cosine_similarity], backend=backend)
     return model
 
 
