@@ -25,6 +25,7 @@ class Checkout:
     """A process with graphc, and the workloads, as they are in this folder."""
 
     def __init__(self, folder: Path, workload: str, threads: int, tiny: bool) -> None:
+        self.name = f"{workload} in {folder}"
         command = [sys.executable, __file__, "--serve", workload, "--threads", str(threads), *(["--tiny"] if tiny else [])]
         environment = os.environ | {"PYTHONPATH": str(folder)}
         self.process = subprocess.Popen(
@@ -36,7 +37,7 @@ class Checkout:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self.process.args[1]} ended with {self.process.wait()}")  # type: ignore[index]
+            raise SystemExit(f"{self.name} ended with {self.process.wait()}")
         return float(line)
 
     def turn(self) -> float:

@@ -6,8 +6,10 @@ import builtins
 import keyword
 import re
 from collections.abc import Iterable
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
+CALLED: Final = {"arena": "graphc.lower.arena", "by_rows": "graphc.parallel", "empty_aligned": "graphc.memory"}
+"""The functions of graphc's own that emitted NumPy source calls, and the modules that it imports them from."""
 _TAKEN = {
     *dir(builtins),
     *keyword.kwlist,
@@ -21,9 +23,7 @@ _TAKEN = {
     "bfloat16",
     "special",
     "linalg",
-    "arena",
-    "by_rows",
-    "empty_aligned",
+    *CALLED,
     "checking",
 }
 Owned = Literal["body", "buffer", "c", "items", "layer", "loop", "part", "rows", "stack", "state", "turned", "view"]

@@ -11,7 +11,7 @@ from graphc.core.errors import ShapeError
 from graphc.core.expr import Constant
 from graphc.core.sizes import Shape
 from graphc.lower.loops import is_loop
-from graphc.lower.names import Names, Owned
+from graphc.lower.names import CALLED, Names, Owned
 from graphc.lower.schedule import Schedule
 from graphc.lower.source.checks import Checks
 from graphc.lower.source.lines import Form, Line
@@ -62,7 +62,6 @@ Way = Literal["new", "into", "turned"]
 """What a line does with a value: it gives it a name, writes it into memory that has one, or copies a view into such memory."""
 CLOSED_OVER = 256
 """How many names ``step`` takes from ``make`` as a closure."""
-_CALLED_BY_NUMPY_SOURCE = ("arena", "by_rows", "empty_aligned")
 _CALLED_BY_LOOPS = ("list", "zip")
 
 
@@ -99,7 +98,7 @@ class Writer:
         """What no value may be called: sizes, helpers, and NumPy's functions that are called by their names."""
         own = [name for op in self.ops for name in defined(op.helper if self.target == "numpy" else op.jax_helper)]
         if self.target == "numpy":
-            own += [*_CALLED_BY_NUMPY_SOURCE, *[op.imports.split()[-1] for op in self.ops if op.imports]]
+            own += [*CALLED, *[op.imports.split()[-1] for op in self.ops if op.imports]]
             own += _CALLED_BY_LOOPS if any(op.name == "scan" for op in self.ops) else ()
             own += (MODULE,) if self.watching else ()
         clash = sorted({*own} & {*self.sizes})
@@ -248,15 +247,12 @@ def _header(w: Writer, text: str) -> str:
     if w.target == "numpy":
         code = needed + text
         bfloat16 = "from ml_dtypes import bfloat16\n" if "bfloat16" in code else ""
-        loops = "from graphc.parallel import by_rows\n" if "= by_rows(" in code else ""
-        arena = "from graphc.lower.arena import arena\n" if "= arena(" in code else ""
-        memory = "from graphc.memory import empty_aligned\n" if "empty_aligned(" in code else ""
-        watched = IMPORT if w.watching else ""
-        own = f"{arena}{watched}{memory}{loops}"
+        called = [f"from {module} import {name}\n" for name, module in CALLED.items() if f"= {name}(" in code]
+        own = "".join(sorted([*called, *([IMPORT] if w.watching else [])]))
         own = own and f"\n{own}"
         names = sorted(w.functions)
         names = "".join(f"from numpy import {', '.join(names[i : i + 12])}\n" for i in range(0, len(names), 12))
-        return f"{imports(w.ops, needed + text)}import numpy as np\n{bfloat16}{names}{own}\n\n{needed}"
+        return f"{imports(w.ops, code)}import numpy as np\n{bfloat16}{names}{own}\n\n{needed}"
     return "import jax\nimport jax.numpy as jnp\n\n\n" + needed
 
 

@@ -239,6 +239,7 @@ def divisor_of_sum(node: Tensor, a: Tensor, b: Tensor, c: Tensor, once: Once) ->
     return (a + b) / c if _removes_work(node, once) and dtypes.is_float(node.dtype) else None
 
 
+# ---------------------------------------------------------------- sums of sums
 LARGE: Final = 1 << 14
 """Elements from which on a pass over them takes longer than a call."""
 
