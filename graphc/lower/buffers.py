@@ -9,14 +9,14 @@ steps, and when the sizes are known :func:`~graphc.lower.arena.arena` lays them 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.core import Tensor, TensorType, Variable
 from graphc.core.sizes import Dim
 from graphc.lower.liveness import holders, may_write_over, roots, takes_buffer
-from graphc.lower.schedule import Schedule, may_raise, read_by, written_by
+from graphc.lower.schedule import Schedule, may_raise, read_by
 
 END = 1 << 60
 IDLE = 8
@@ -60,39 +60,36 @@ def assign(schedule: Schedule, *, reuse: bool = True, idle: int = END) -> Plan:
     A buffer that has lain ``idle`` for more steps than that is not taken again, so that in an arena others can have its memory.
     """
     plan = Plan(root=roots(schedule))
-    written = [written_by(step) for step in schedule.steps]
-    plan.last_use = _last_uses(schedule, written, plan.root)
+    plan.last_use = _last_uses(schedule, plan.root)
     if reuse:
-        able = _able(schedule, written)
-        _direct_updates(schedule, written, able, plan)
+        able = _able(schedule)
+        _direct_updates(schedule, able, plan)
         for node in plan.direct:
             del able[node]
-        _place(schedule, written, able, plan, idle)
-    plan.dropped = _drops(schedule, written, plan)
+        _place(schedule, able, plan, idle)
+    plan.dropped = _drops(schedule, plan)
     return plan
 
 
-Written = Sequence[tuple[Tensor, ...]]
-"""By step, what it writes."""
 Able = dict[Tensor, None]
 """The results that can be written into memory that the function owns, in order."""
 
 
-def _able(schedule: Schedule, written: Written) -> Able:
+def _able(schedule: Schedule) -> Able:
     leaving = set(schedule.outputs)
     return {
         node: None
-        for step, nodes in zip(schedule.steps, written, strict=True)
+        for step, nodes in zip(schedule.steps, schedule.written, strict=True)
         for node in nodes
         if takes_buffer(step, node) and node not in leaving
     }
 
 
-def _place(schedule: Schedule, written: Written, able: Able, plan: Plan, idle: int) -> None:
+def _place(schedule: Schedule, able: Able, plan: Plan, idle: int) -> None:
     """Give each value that can be written into a buffer one, step by step; those that nobody needs any more go back into the pool."""
     pool: dict[TensorType, list[int]] = {}
     dying = _deaths(able, plan)
-    for number, (step, nodes) in enumerate(zip(schedule.steps, written, strict=True)):
+    for number, (step, nodes) in enumerate(zip(schedule.steps, schedule.written, strict=True)):
         for node in nodes:
             if node in able:
                 _settle(step, node, number, plan, pool, idle)
@@ -104,10 +101,10 @@ def _place(schedule: Schedule, written: Written, able: Able, plan: Plan, idle: i
     _close(schedule, plan)
 
 
-def _last_uses(schedule: Schedule, written: Written, owner: Mapping[Tensor, Tensor]) -> dict[Tensor, int]:
+def _last_uses(schedule: Schedule, owner: Mapping[Tensor, Tensor]) -> dict[Tensor, int]:
     """The last step that writes or reads each owner of memory, or something in it; ``END`` for what is needed after all steps."""
     last: dict[Tensor, int] = {}
-    for number, (step, nodes) in enumerate(zip(schedule.steps, written, strict=True)):
+    for number, (step, nodes) in enumerate(zip(schedule.steps, schedule.written, strict=True)):
         for node in nodes:
             last[owner[node]] = number
         for node in read_by(step):
@@ -117,13 +114,13 @@ def _last_uses(schedule: Schedule, written: Written, owner: Mapping[Tensor, Tens
     return last
 
 
-def _direct_updates(schedule: Schedule, written: Written, able: Able, plan: Plan) -> None:
+def _direct_updates(schedule: Schedule, able: Able, plan: Plan) -> None:
     """Updates whose variable nobody reads after the step that computes them; who wants the new value reads it there.
 
     A step that may raise must come before all of them, so that a call that fails leaves every variable as it was.
     """
     uses = Counter(schedule.updates.values())
-    position = {node: number for number, nodes in enumerate(written) for node in nodes if node in uses}
+    position = {node: number for number, nodes in enumerate(schedule.written) for node in nodes if node in uses}
     risky = max([number for number, step in enumerate(schedule.steps) if may_raise(step)], default=-1) if uses else -1
     for variable, value in schedule.updates.items():
         number = position.get(value, -1)
@@ -198,9 +195,9 @@ def _rows_to_take(loop: Any, node: Tensor, step: int, plan: Plan) -> Tensor | No
     return None
 
 
-def _drops(schedule: Schedule, written: Written, plan: Plan) -> dict[int, list[Tensor]]:
+def _drops(schedule: Schedule, plan: Plan) -> dict[int, list[Tensor]]:
     """Values without a buffer, and their views, by the last step that reads the memory."""
-    bare = [node for nodes in written for node in nodes if node not in plan.place and node not in plan.direct]
+    bare = [node for nodes in schedule.written for node in nodes if node not in plan.place and node not in plan.direct]
     if not bare:
         return {}
     holder = holders(schedule)
@@ -211,7 +208,7 @@ def _drops(schedule: Schedule, written: Written, plan: Plan) -> dict[int, list[T
                 last[holder[x]] = number
     kept = {holder[node] for node in (*schedule.outputs, *schedule.updates.values())}
     dropped: dict[int, list[Tensor]] = {}
-    for number, nodes in enumerate(written if last else ()):
+    for number, nodes in enumerate(schedule.written if last else ()):
         for node in nodes:
             own = holder[node]
             if own in last and own not in kept:

@@ -151,8 +151,8 @@ class _Usage:
                 table[min(last, count - 1) + 1] -= size
         self.locals = _added_up(locals_)
         self.total = _added_up(changes)
-        for number, step in enumerate(schedule.steps):
-            scratch = sum([self._scratch(node) for node in written_by(step)])
+        for number, nodes in enumerate(schedule.written):
+            scratch = sum([self._scratch(node) for node in nodes])
             self.locals[number] += scratch
             self.total[number] += scratch
 
@@ -160,8 +160,8 @@ class _Usage:
         """Each value with memory of its own: its bytes, the step that makes it and the last in which its memory is held."""
         plan, holder = self.plan, holders(self.schedule)
         gone = {holder[node]: number for number, nodes in plan.dropped.items() for node in nodes}
-        for number, step in enumerate(self.schedule.steps):
-            for node in written_by(step):
+        for number, nodes in enumerate(self.schedule.written):
+            for node in nodes:
                 if holder[node] is node and node not in plan.direct:
                     first = number + (node in plan.in_place)  # up to this step the memory is its operand's
                     yield node, nbytes(node, self.known), first, plan.last_use[node] if node in plan.place else gone.get(node, END)

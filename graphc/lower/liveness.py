@@ -7,7 +7,7 @@ from typing import Any
 
 from graphc.core import Bundle, Tensor, sizes
 from graphc.lower import cost
-from graphc.lower.schedule import Schedule, written_by
+from graphc.lower.schedule import Schedule
 from graphc.lower.template import out_template
 
 
@@ -25,13 +25,9 @@ def is_part(step: Any) -> bool:
 def roots(schedule: Schedule) -> dict[Tensor, Tensor]:
     """For every value the one whose memory it is, which is itself but for views."""
     found: dict[Tensor, Tensor] = {x: x for x in schedule.given}
-    for step in schedule.steps:
-        if may_be_view(step):
-            found[step] = found[step.inputs[0]]
-        elif isinstance(step, Tensor):
-            found[step] = step
-        else:
-            found.update({node: node for node in written_by(step)})
+    for step, nodes in zip(schedule.steps, schedule.written, strict=True):
+        for node in nodes:
+            found[node] = found[node.inputs[0]] if may_be_view(step) else node
     return found
 
 
@@ -42,9 +38,9 @@ def holders(schedule: Schedule) -> dict[Tensor, Tensor]:
     not be written over.
     """
     found: dict[Tensor, Tensor] = {x: x for x in schedule.given}
-    for step in schedule.steps:
-        for node in written_by(step):
-            found[node] = found[node.inputs[0]] if is_part(step) or cost.is_view(node) else node
+    for nodes in schedule.written:
+        for node in nodes:
+            found[node] = found[node.inputs[0]] if is_part(node) or cost.is_view(node) else node
     return found
 
 

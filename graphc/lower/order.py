@@ -52,8 +52,7 @@ def late_updates(schedule: Schedule) -> Schedule:
             last[behind[x]] = number
     leaving = {behind[node] for node in schedule.outputs}
     moved: dict[int, list[int]] = {}
-    for number, step in enumerate(schedule.steps):
-        values = written_by(step)
+    for number, values in enumerate(schedule.written):
         if values[0] in variables and all(node in variables and node not in last and node not in leaving for node in values):
             after = max([last.get(variables[node], -1) for node in values], default=-1)
             if after > number:
@@ -72,7 +71,7 @@ def late_updates(schedule: Schedule) -> Schedule:
 def _cheaper(schedule: Schedule, known: Mapping[str, int]) -> Schedule:
     if len(schedule.steps) > LISTED:
         return schedule
-    if sum([nbytes(node, known) for step in schedule.steps for node in written_by(step)]) < WORTHWHILE:
+    if sum([nbytes(node, known) for nodes in schedule.written for node in nodes]) < WORTHWHILE:
         return schedule
     return _reordered(StepGraph(schedule, known), StepGraph.weight)
 

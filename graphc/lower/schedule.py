@@ -34,6 +34,11 @@ class Schedule:
         return (*self.inputs, *self.variables, *self.constants, *self.hoisted)
 
     @cached_property
+    def written(self) -> tuple[tuple[Tensor, ...], ...]:
+        """By step, what it computes that others may read."""
+        return tuple([(step,) if isinstance(step, Tensor) else written_by(step) for step in self.steps])
+
+    @cached_property
     def nodes(self) -> tuple[Tensor, ...]:
         """Every node that is computed, those in loops among them."""
         return (*self.hoisted, *[node for step in self.steps for node in written_by(step, inside=True)])

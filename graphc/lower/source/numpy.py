@@ -12,7 +12,7 @@ from graphc.lower.buffers import IDLE, Plan, assign
 from graphc.lower.factors import small_right_factors
 from graphc.lower.loops import is_loop, plan_loop
 from graphc.lower.rows import Rows, work_of_a_row
-from graphc.lower.schedule import Schedule, schedule_body, written_by
+from graphc.lower.schedule import Schedule, schedule_body
 from graphc.lower.source import watching
 from graphc.lower.source.lines import Line, comment
 from graphc.lower.source.memory import LoopMemory
@@ -89,7 +89,8 @@ def _steps(w: Writer, plan: Plan, buffers: list[str]) -> tuple[list[str], list[L
     turned = small_right_factors(w.schedule)
     scratch: dict[TensorType, str] = {}
     for number, step in enumerate(w.schedule.steps):
-        lines += watching.before(w, number, step)
+        if w.watching:
+            lines += watching.before(w, number, step)
         if isinstance(step, Rows):
             made, more = _rows(w, plan, buffers, step)
             head += made
@@ -107,7 +108,8 @@ def _steps(w: Writer, plan: Plan, buffers: list[str]) -> tuple[list[str], list[L
             lines.append(line)
         else:
             lines.append(_line(w, plan, buffers, step))
-        lines += watching.after(w, number, step, plan, buffers)
+        if w.watching:
+            lines += watching.after(w, number, step, plan, buffers)
         if number in plan.dropped:
             names = [w.name[node] for node in plan.dropped[number]]
             lines.append(w.plain(f"del {_holes(names)}", names))
@@ -220,7 +222,7 @@ def _end(w: Writer, plan: Plan) -> list[Line]:
     taken: set[Tensor] = set()
     results: list[str] = []
     leaving = set(w.schedule.outputs)
-    fresh = {node for step in w.schedule.steps for node in written_by(step) if node in leaving and plan.root[node] is node}
+    fresh = {node for nodes in w.schedule.written for node in nodes if node in leaving and plan.root[node] is node}
     for node in w.schedule.outputs:
         if node in fresh and node not in taken:
             taken.add(node)
