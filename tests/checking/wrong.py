@@ -37,9 +37,9 @@ def wrong_plan() -> Generator[None, None, None]:
     """A plan that takes the buffer of ``exp`` after its first reader."""
     right = buffers._last_uses
 
-    def too_early(schedule: Any, written: Any, owner: Any) -> Any:
-        last = right(schedule, written, owner)
-        for number, nodes in enumerate(written):
+    def too_early(schedule: Any, owner: Any) -> Any:
+        last = right(schedule, owner)
+        for number, nodes in enumerate(schedule.written):
             last.update({node: number + 1 for node in nodes if node.op.name == "exp" and number + 1 < last[node] < buffers.END})
         return last
 
