@@ -36,7 +36,7 @@ class Schedule:
     @cached_property
     def written(self) -> tuple[tuple[Tensor, ...], ...]:
         """By step, what it computes that others may read."""
-        return tuple([(step,) if isinstance(step, Tensor) else written_by(step) for step in self.steps])
+        return tuple([written_by(step) for step in self.steps])
 
     @cached_property
     def nodes(self) -> tuple[Tensor, ...]:

@@ -277,7 +277,7 @@ def test_many_nodes_open_and_are_searched_quickly(session, pages):
         session.open(pages / "large.html")
         assert session.run("return document.documentElement.dataset.ready") == "yes"
         spans.append(time.perf_counter() - start)
-    assert min(spans) < 10
+    assert min(spans) < 3
     assert 1 <= count(session, "#scene .group") <= 100
     query = """
         const s = document.getElementById('search'), start = performance.now();
@@ -285,10 +285,10 @@ def test_many_nodes_open_and_are_searched_quickly(session, pages):
         requestAnimationFrame(() => setTimeout(() => done([performance.now() - start, document.querySelector('.count').textContent]), 0))"""
     found = [session.wait(query, words) for words in ("tanh", "t4321", "exp block3", "t12", "block")]
     assert [told for _, told in found] == ["1666 nodes", "1 node", "83 nodes", "111 nodes", "4999 nodes"]
-    assert statistics.median(taken for taken, _ in found) < 1000
+    assert statistics.median(taken for taken, _ in found) < 100
     search(session, "t4321")
     session.press("Enter")
     assert text(session, "#inspector h2") == "t4321"
     session.click("[data-do=unfold]")
-    assert statistics.median(session.wait(query, words)[0] for words in ("tanh", "t4321", "t12")) < 1000
+    assert statistics.median(session.wait(query, words)[0] for words in ("tanh", "t4321", "t12")) < 100
     assert session.console() == []

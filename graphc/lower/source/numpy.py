@@ -89,8 +89,7 @@ def _steps(w: Writer, plan: Plan, buffers: list[str]) -> tuple[list[str], list[L
     turned = small_right_factors(w.schedule)
     scratch: dict[TensorType, str] = {}
     for number, step in enumerate(w.schedule.steps):
-        if w.watching:
-            lines += watching.before(w, number, step)
+        lines += watching.before(w, number, step)
         if isinstance(step, Rows):
             made, more = _rows(w, plan, buffers, step)
             head += made
@@ -108,8 +107,7 @@ def _steps(w: Writer, plan: Plan, buffers: list[str]) -> tuple[list[str], list[L
             lines.append(line)
         else:
             lines.append(_line(w, plan, buffers, step))
-        if w.watching:
-            lines += watching.after(w, number, step, plan, buffers)
+        lines += watching.after(w, number, step, plan, buffers)
         if number in plan.dropped:
             names = [w.name[node] for node in plan.dropped[number]]
             lines.append(w.plain(f"del {_holes(names)}", names))

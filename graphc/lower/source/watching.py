@@ -89,8 +89,10 @@ def before(w: Writer, number: int, step: Any) -> list[Line]:
 
 def after(w: Writer, number: int, step: Any, plan: Plan, buffers: Sequence[str]) -> list[Line]:
     """The lines behind those of a step."""
+    if not w.watching:
+        return []
     lines = [_call(w, "wrote", [w.name[x] for x in written_by(step)], number)] if _notes_here(w) else []
-    dead = [buffers[place] for place in freed(plan, number, written_by(step))] if w.watching else []
+    dead = [buffers[place] for place in freed(plan, number, written_by(step))]
     return [*lines, *([_call(w, "free", dead)] if dead else [])]
 
 
